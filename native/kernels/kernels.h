@@ -1,0 +1,21 @@
+// The kernel table of one instruction set: a struct of function pointers a family. Ops choose and split;
+// kernels compute on one thread, on raw pointers and strides.
+//
+// To add a family: kernels/<family>/<family>.h declares `struct <Family>Kernels` with the maths as a comment,
+// kernels/<family>/<family>-inl.h defines, in namespace dl::DL_ISA_NAMESPACE, its bodies on the vector type
+// of simd/simd.h and `inline constexpr <Family>Kernels <family>_kernels`. Then two lines here, two in
+// all-inl.h.
+#pragma once
+#include "isa/isa.h"
+#include "kernels/peak/peak.h"
+
+namespace dl {
+
+struct Kernels {
+  Isa isa;
+  /// 32-bit lanes of a vector.
+  int lanes;
+  PeakKernels peak;
+};
+
+}  // namespace dl
