@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { DlcourseError } from '../errors.js';
 import { removeStaleTemporaries } from './durable.js';
-import { type FileSystem, nodeFileSystem, readError, writeError } from './filesystem.js';
+import { type FileSystem, nodeFileSystem, readError, systemCode, writeError } from './filesystem.js';
 import { type Metadata, openSafetensors, type TensorSource, writeSafetensors } from './safetensors.js';
 
 /** One checkpoint file: `checkpoint-<step>.safetensors`. */
@@ -121,7 +121,8 @@ export class Generations {
 
   /**
    * Saves one checkpoint; it is on disk when the promise resolves. Then older ones are removed (see {@link prune}).
-   * Errors: `E_WRITE`, with all earlier generations as they were; `E_SAFETENSORS_WRITE`.
+   * Errors: `E_SAFETENSORS_WRITE`; `E_WRITE` naming this file, with all earlier generations as they were, or naming an
+   * older one that could not be removed, with this one saved.
    */
   async save(step: number, tensors: Iterable<TensorSource>, metadata: Metadata): Promise<Generation> {
     const path = join(this.folder, generationName(step));
@@ -143,12 +144,7 @@ export class Generations {
       if (kept === this.keep) removed.push(generation);
       else if (await this.isGood(generation.path)) kept++;
     }
-    for (const { path } of removed) {
-      await this.fs.unlink(path).catch(error => {
-        throw writeError(path, 'remove an old checkpoint', error);
-      });
-      this.good.delete(path);
-    }
+    await this.remove(removed);
     await removeStaleTemporaries(this.folder, this.fs);
     return removed;
   }
@@ -174,13 +170,17 @@ export class Generations {
         hint: 'go on from a later checkpoint',
       });
     }
-    for (const { path } of removed) {
+    await this.remove(removed);
+    return removed;
+  }
+
+  private async remove(generations: readonly Generation[]): Promise<void> {
+    for (const { path } of generations) {
       await this.fs.unlink(path).catch(error => {
-        throw writeError(path, 'remove a later checkpoint', error);
+        if (systemCode(error) !== 'ENOENT') throw writeError(path, 'remove this checkpoint', error);
       });
       this.good.delete(path);
     }
-    return removed;
   }
 
   private async isGood(path: string): Promise<boolean> {
