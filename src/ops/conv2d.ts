@@ -1,0 +1,90 @@
+// Convolution, 1-D and linear included: a linear layer is a 1×1 convolution of 1×1 images.
+
+import { fixed, sameShape, showType, type TensorType, type Value } from '../graph/graph.js';
+import { type AttributesOf, defineOp, flag, int, ints, shapeError, word } from '../graph/op.js';
+import { activationGradient } from './arithmetic.js';
+
+const window = {
+  stride: ints([1, 1], 1),
+  /** top, bottom, left, right */
+  pad: ints([0, 0, 0, 0], 0),
+  dilation: ints([1, 1], 1),
+  groups: int(1, 1),
+};
+type Window = AttributesOf<typeof window>;
+
+const windowOf = ({ stride, pad, dilation, groups }: Window): Window => ({ stride, pad, dilation, groups });
+
+/**
+ * y = act(x ∗ w + bias + residual): x[n,ih,iw,ic], w[kh,kw,ic/groups,oc] to y[n,oh,ow,oc], with
+ * oh = ⌊(ih + top + bottom − dilation·(kh − 1) − 1) / stride⌋ + 1.
+ * With `moments`, also the mean, biased and unbiased variance of each channel of y.
+ */
+export const conv2d = defineOp({
+  name: 'conv2d',
+  attributes: { ...window, bias: flag(false), residual: flag(false), activation: word('none'), moments: flag(false) },
+  infer: ([x, w, ...rest], a, where) => {
+    const [ih, iw, ic] = x!.shape as [number, number, number];
+    const [kh, kw, icPerGroup, oc] = w!.shape as [number, number, number, number];
+    if (x!.shape.length !== 3) throw shapeError(where, 'images n×h×w×c', showType(x!));
+    if (ic !== icPerGroup * a.groups) {
+      throw shapeError(where, `${icPerGroup * a.groups} input channels`, `${ic}`, 'check the width of the layer before it');
+    }
+    if (oc % a.groups !== 0) throw shapeError(where, `output channels divisible by ${a.groups} groups`, `${oc}`);
+    const oh = outputSize(ih, kh, a.stride[0]!, a.pad[0]! + a.pad[1]!, a.dilation[0]!);
+    const ow = outputSize(iw, kw, a.stride[1]!, a.pad[2]! + a.pad[3]!, a.dilation[1]!);
+    if (oh < 1 || ow < 1) {
+      throw shapeError(
+        where,
+        `an input of at least the kernel's extent`,
+        `${showType(x!)} for a ${kh}×${kw} kernel`,
+        'give a larger input, more padding, or fewer strides before it',
+      );
+    }
+    const y: TensorType = { ...x!, shape: [oh, ow, oc] };
+    const residual = a.residual ? rest[a.bias ? 1 : 0] : undefined;
+    if (residual && !sameShape(residual.shape, y.shape)) {
+      throw shapeError(where, `a residual of ${showType(y)}`, showType(residual));
+    }
+    return a.moments ? [y, fixed([oc]), fixed([oc]), fixed([oc])] : [y];
+  },
+  takesActivation: true,
+  takesMoments: true,
+  multiplyAdds: ([, w], [y]) => {
+    const [kh, kw, icPerGroup, oc] = w!.shape as [number, number, number, number];
+    return kh * kw * icPerGroup * oc * y!.shape[0]! * y!.shape[1]!;
+  },
+  gradient: ({ inputs, outputs, dy, attributes: a, wants }) => {
+    const [x, w] = inputs as [Value, Value];
+    const dz = activationGradient(a.activation, dy[0]!, outputs[0]!);
+    const dx = wants[0]
+      ? conv2dGradInput([dz, w], { ...windowOf(a), size: x.type.shape.slice(0, 2) })[0]
+      : undefined;
+    const bias = a.bias && wants[2]!;
+    const [dw, db] =
+      wants[1] || bias
+        ? conv2dGradWeight([x, dz], { ...windowOf(a), bias, kernel: w.type.shape.slice(0, 2) })
+        : [];
+    return [dx, dw, ...(a.bias ? [db] : []), ...(a.residual ? [dz] : [])];
+  },
+});
+
+export const conv2dGradInput = defineOp({
+  name: 'conv2d_grad_input',
+  attributes: { ...window, size: { ...ints([0, 0]), local: true } },
+  infer: ([dy, w], a) => [{ ...dy!, shape: [...a.size, w!.shape[2]! * a.groups] }],
+});
+
+export const conv2dGradWeight = defineOp({
+  name: 'conv2d_grad_weight',
+  attributes: { ...window, bias: flag(false), kernel: { ...ints([0, 0]), local: true } },
+  infer: ([x, dy], a) => {
+    const oc = dy!.shape[2]!;
+    return [fixed([...a.kernel, x!.shape[2]! / a.groups, oc]), ...(a.bias ? [fixed([oc])] : [])];
+  },
+});
+
+/** Windows of a kernel along one axis. */
+export function outputSize(input: number, kernel: number, stride: number, padding: number, dilation: number): number {
+  return Math.floor((input + padding - dilation * (kernel - 1) - 1) / stride) + 1;
+}

@@ -1,0 +1,152 @@
+// Ops that move data: pooling's neighbours. Slices and concatenations are views wherever the planner can make them so.
+
+import { sameShape, showType, type TensorType } from '../graph/graph.js';
+import { defineOp, flag, int, ints, list, real, shapeError, type Gradients } from '../graph/op.js';
+
+/** Inputs side by side on the channels. */
+export const concat = defineOp({
+  name: 'concat',
+  attributes: {},
+  infer: (inputs, _, where) => {
+    const [first] = inputs;
+    for (const other of inputs) {
+      if (!sameShape(first!.shape.slice(0, -1), other.shape.slice(0, -1))) {
+        throw shapeError(where, 'branches of one height and width', `${showType(first!)} and ${showType(other)}`);
+      }
+    }
+    const channels = inputs.reduce((sum, t) => sum + t.shape.at(-1)!, 0);
+    return [{ ...first!, shape: [...first!.shape.slice(0, -1), channels] }];
+  },
+  concatenates: true,
+  gradient: ({ inputs, dy, wants }): Gradients => {
+    let begin = 0;
+    return inputs.map((x, i) => {
+      const end = begin + x.type.shape.at(-1)!;
+      const dx = wants[i] ? sliceChannels([dy[0]!], { begin, end })[0] : undefined;
+      begin = end;
+      return dx;
+    });
+  },
+});
+
+/** Channels begin ≤ c < end: a view. */
+export const sliceChannels = defineOp({
+  name: 'slice_channels',
+  attributes: { begin: int(0, 0), end: int(0, 0) },
+  infer: ([x], a, where) => {
+    const c = x!.shape.at(-1)!;
+    if (a.begin >= a.end || a.end > c) throw shapeError(where, `a range within ${c} channels`, `${a.begin} to ${a.end}`);
+    return [{ ...x!, shape: [...x!.shape.slice(0, -1), a.end - a.begin] }];
+  },
+  view: a => ({ channel: a.begin }),
+  gradient: ({ inputs, dy, attributes: a }): Gradients => {
+    const c = inputs[0]!.type.shape.at(-1)!;
+    return pad([dy[0]!], { channels: [a.begin, c - a.end] });
+  },
+});
+
+const padding = { pad: ints([0, 0, 0, 0], 0), channels: ints([0, 0], 0) };
+
+/** x with a border of `value`: pad = top, bottom, left, right; channels = before, after. */
+export const pad = defineOp({
+  name: 'pad',
+  attributes: { ...padding, value: real(0) },
+  infer: ([x], a) => {
+    const [h, w, c] = x!.shape as [number, number, number];
+    return [
+      {
+        ...x!,
+        shape: [h + a.pad[0]! + a.pad[1]!, w + a.pad[2]! + a.pad[3]!, c + a.channels[0]! + a.channels[1]!],
+      },
+    ];
+  },
+  gradient: ({ dy, attributes: { pad, channels } }): Gradients => padGrad([dy[0]!], { pad, channels }),
+});
+
+export const padGrad = defineOp({
+  name: 'pad_grad',
+  attributes: padding,
+  infer: ([dy], a) => {
+    const [h, w, c] = dy!.shape as [number, number, number];
+    return [
+      {
+        ...dy!,
+        shape: [h - a.pad[0]! - a.pad[1]!, w - a.pad[2]! - a.pad[3]!, c - a.channels[0]! - a.channels[1]!],
+      },
+    ];
+  },
+});
+
+/** Every stride-th pixel, the first included (the identity shortcut of type A, He et al. 2015, section 4.2). */
+export const subsample = defineOp({
+  name: 'subsample',
+  attributes: { stride: ints([1, 1], 1) },
+  infer: ([x], a) => {
+    const [h, w, c] = x!.shape as [number, number, number];
+    return [{ ...x!, shape: [Math.ceil(h / a.stride[0]!), Math.ceil(w / a.stride[1]!), c] }];
+  },
+  gradient: ({ inputs, dy, attributes: a }): Gradients =>
+    subsampleGrad([dy[0]!], { stride: a.stride, size: inputs[0]!.type.shape.slice(0, 2) }),
+});
+
+export const subsampleGrad = defineOp({
+  name: 'subsample_grad',
+  attributes: { stride: ints([1, 1], 1), size: { ...ints([0, 0]), local: true } },
+  infer: ([dy], a) => [{ ...dy!, shape: [...a.size, dy!.shape[2]!] }],
+});
+
+/** Channel g·k + i goes to i·groups + g, k = c/groups (Zhang et al. 2017, ShuffleNet, section 3.1). */
+export const channelShuffle = defineOp({
+  name: 'channel_shuffle',
+  attributes: { groups: int(1, 1) },
+  infer: ([x], a, where) => {
+    const c = x!.shape.at(-1)!;
+    if (c % a.groups !== 0) throw shapeError(where, `channels divisible by ${a.groups} groups`, `${c}`);
+    return [x!];
+  },
+  gradient: ({ dy, attributes: a }): Gradients => channelShuffle([dy[0]!], { groups: dy[0]!.type.shape.at(-1)! / a.groups }),
+});
+
+/** x[n,h,w,c] to [n, c·h·w], channels outermost: the order that PyTorch's linear layers expect. */
+export const flatten = defineOp({
+  name: 'flatten',
+  attributes: {},
+  infer: ([x]) => [{ ...x!, shape: [x!.shape.reduce((p, d) => p * d, 1)] }],
+  gradient: ({ inputs, dy }): Gradients => unflatten([dy[0]!], { shape: inputs[0]!.type.shape }),
+});
+
+export const unflatten = defineOp({
+  name: 'unflatten',
+  attributes: { shape: { ...list(), local: true } },
+  infer: ([x], a) => [{ ...x!, shape: a.shape }],
+  gradient: ({ dy }): Gradients => flatten([dy[0]!]),
+});
+
+const resized = { size: { ...ints([1, 1], 1), local: true } };
+const resizeInfer = ([x]: readonly TensorType[], a: { size: readonly number[] }): TensorType[] => [
+  { ...x!, shape: [...a.size, x!.shape[2]!] },
+];
+
+/** Bilinear resize, half-pixel centres (or aligned corners), as PyTorch's interpolate without antialiasing. */
+export const resizeBilinear = defineOp({
+  name: 'resize_bilinear',
+  attributes: { ...resized, align_corners: flag(false) },
+  infer: resizeInfer,
+  gradient: ({ inputs, dy, attributes: a }): Gradients =>
+    resizeBilinearGrad([dy[0]!], { size: inputs[0]!.type.shape.slice(0, 2), align_corners: a.align_corners }),
+});
+export const resizeBilinearGrad = defineOp({
+  name: 'resize_bilinear_grad',
+  attributes: { ...resized, align_corners: flag(false) },
+  infer: resizeInfer,
+});
+
+/** Nearest-neighbour resize: source pixel ⌊i · in/out⌋. */
+export const resizeNearest = defineOp({
+  name: 'resize_nearest',
+  attributes: resized,
+  infer: resizeInfer,
+  gradient: ({ inputs, dy }): Gradients => resizeNearestGrad([dy[0]!], { size: inputs[0]!.type.shape.slice(0, 2) }),
+});
+export const resizeNearestGrad = defineOp({ name: 'resize_nearest_grad', attributes: resized, infer: resizeInfer });
+
