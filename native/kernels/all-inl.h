@@ -1,7 +1,12 @@
 // All kernel bodies and the table of them, compiled once an instruction set by isa/<isa>.cc.
 #pragma once
 #include "kernels/kernels.h"
+#include "kernels/math/math-inl.h"
+#include "kernels/norm/norm-inl.h"
 #include "kernels/peak/peak-inl.h"
+#include "kernels/pool/pool-inl.h"
+#include "kernels/resample/resample-inl.h"
+#include "kernels/unary/unary-inl.h"
 #include "simd/simd.h"
 
 namespace dl::DL_ISA_NAMESPACE {
@@ -9,7 +14,12 @@ namespace dl::DL_ISA_NAMESPACE {
 inline constexpr Kernels kTable{
     .isa = kIsa,
     .lanes = kLanes,
+    .math = math_kernels,
+    .norm = norm_kernels,
     .peak = peak_kernels,
+    .unary = unary_kernels,
+    .pool = pool_kernels,
+    .resample = resample_kernels,
 };
 
 }  // namespace dl::DL_ISA_NAMESPACE

@@ -7,7 +7,12 @@
 // all-inl.h.
 #pragma once
 #include "isa/isa.h"
+#include "kernels/math/math.h"
+#include "kernels/norm/norm.h"
 #include "kernels/peak/peak.h"
+#include "kernels/pool/pool.h"
+#include "kernels/resample/resample.h"
+#include "kernels/unary/unary.h"
 
 namespace dl {
 
@@ -15,7 +20,12 @@ struct Kernels {
   Isa isa;
   /// 32-bit lanes of a vector.
   int lanes;
+  MathKernels math;
+  NormKernels norm;
   PeakKernels peak;
+  UnaryKernels unary;
+  PoolKernels pool;
+  ResampleKernels resample;
 };
 
 }  // namespace dl

@@ -1,6 +1,7 @@
 // Collects the ops of list.inc.
 #include <algorithm>
 
+#include "kernels/unary/functions.h"
 #include "plan/op.h"
 
 namespace dl {

@@ -1,0 +1,76 @@
+// Loops that most memory-bound kernels share: over the vectors of a row, and over rows into sums per channel.
+#pragma once
+#include "kernels/rows.h"
+#include "simd/simd.h"
+
+namespace dl::DL_ISA_NAMESPACE {
+
+DL_INLINE const float* at(In x, int64_t row) {
+  return x.data + row * x.stride;
+}
+DL_INLINE float* at(Out x, int64_t row) {
+  return x.data + row * x.stride;
+}
+
+/// A whole vector, and the first n lanes of one at the end of a row: the same interface, so that a body is
+/// written once. Lanes beyond n read as 0.
+struct Whole {
+  DL_INLINE Vec load(const float* p) const { return DL_ISA_NAMESPACE::load(p); }
+  DL_INLINE void store(float* p, Vec v) const { DL_ISA_NAMESPACE::store(p, v); }
+  DL_INLINE IVec load(const int32_t* p) const { return DL_ISA_NAMESPACE::load(p); }
+  DL_INLINE void store(int32_t* p, IVec v) const { DL_ISA_NAMESPACE::store(p, v); }
+  /// v, with `other` in the lanes beyond the end
+  DL_INLINE Vec fill(Vec v, float /*other*/) const { return v; }
+};
+struct Tail {
+  int n;
+  DL_INLINE Vec load(const float* p) const { return load_n(p, n); }
+  DL_INLINE void store(float* p, Vec v) const { store_n(p, v, n); }
+  DL_INLINE IVec load(const int32_t* p) const { return load_n(p, n); }
+  DL_INLINE void store(int32_t* p, IVec v) const { store_n(p, v, n); }
+  DL_INLINE Vec fill(Vec v, float other) const {
+    Vec inside = to_float(iota()) - broadcast(static_cast<float>(n));
+    return select(inside < zero(), v, broadcast(other));
+  }
+};
+
+/// body(i, lanes) for each vector of a row of c elements, starting at element i.
+template <class Body>
+DL_INLINE void each_vector(int64_t c, const Body& body) {
+  int64_t i = 0;
+  for (; i + kLanes <= c; i += kLanes) body(i, Whole{});
+  if (i < c) body(i, Tail{static_cast<int>(c - i)});
+}
+
+/// sums[k][i] += Σ over rows of term k. `term(r, i, lanes, t)` sets t[0..K) for row r, channels i...
+/// Rows are taken in groups that stay in L1, channels inside, with two chains of additions each: neither the
+/// latency of an addition nor a narrow sweep through wide rows then limits the speed. The order of additions
+/// depends on c and rows alone.
+template <int K, class Term>
+DL_INLINE void sum_rows(int64_t rows, int64_t c, float* const (&sums)[K], const Term& term) {
+  const int64_t group = min(64, max(8, 2048 / c));
+  for (int64_t begin = 0; begin < rows; begin += group) {
+    const int64_t end = min(rows, begin + group);
+    each_vector(c, [&](int64_t i, auto lanes) {
+      Vec even[K], odd[K], t[K];
+      DL_UNROLL for (int k = 0; k < K; k++) even[k] = odd[k] = zero();
+      int64_t r = begin;
+      for (; r + 2 <= end; r += 2) {
+        term(r, i, lanes, t);
+        DL_UNROLL for (int k = 0; k < K; k++) even[k] += t[k];
+        term(r + 1, i, lanes, t);
+        DL_UNROLL for (int k = 0; k < K; k++) odd[k] += t[k];
+      }
+      if (r < end) {
+        term(r, i, lanes, t);
+        DL_UNROLL for (int k = 0; k < K; k++) even[k] += t[k];
+      }
+      DL_UNROLL for (int k = 0; k < K; k++) {
+        float* sum = sums[k] + i;
+        lanes.store(sum, lanes.load(sum) + (even[k] + odd[k]));
+      }
+    });
+  }
+}
+
+}  // namespace dl::DL_ISA_NAMESPACE
