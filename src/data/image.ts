@@ -1,0 +1,213 @@
+// One picture through sharp: recognised by content, checked against limits, decoded to H × W × C bytes.
+
+import path from 'node:path';
+import type { Metadata, Sharp, SharpOptions } from 'sharp';
+import { BadImage, decoderReason } from './bad-files.js';
+import { type Geometry, placeImage } from './preprocessing.js';
+
+/** Always enabled. */
+export const baseFormats = ['jpeg', 'png', 'webp'] as const;
+/** Enabled on request. */
+export const extraFormats = ['gif', 'tiff', 'avif'] as const;
+export type ImageFormat = (typeof baseFormats)[number] | (typeof extraFormats)[number];
+
+/** What is refused before any pixel is decoded. */
+export const imageLimits = {
+  /** 64 Mpixel: 8192 × 8192. */
+  pixels: 2 ** 26,
+  channels: 4,
+  pages: 1,
+  /** 32 MiB. */
+  fileBytes: 2 ** 25,
+} as const;
+
+/** What alpha is composited on. */
+const background = '#ffffff';
+
+const extensions: Record<string, ImageFormat | 'other'> = {
+  ...{ jpg: 'jpeg', jpeg: 'jpeg', jpe: 'jpeg', jfif: 'jpeg', png: 'png', webp: 'webp' },
+  ...{ gif: 'gif', tif: 'tiff', tiff: 'tiff', avif: 'avif' },
+  ...{ bmp: 'other', heic: 'other', heif: 'other', svg: 'other', jp2: 'other', jxl: 'other', ico: 'other' },
+};
+
+/** Whether a file's name says that it is a picture, in a format that is enabled or not. */
+export function hasImageExtension(file: string): boolean {
+  return extensionOf(file) in extensions;
+}
+
+function extensionOf(file: string): string {
+  return path.extname(file).slice(1).toLowerCase();
+}
+
+/** The format by its first bytes. */
+export function sniffFormat(bytes: Uint8Array): ImageFormat | undefined {
+  const at = (offset: number, length: number) =>
+    Buffer.from(bytes.subarray(offset, offset + length)).toString('latin1');
+  if (at(0, 3) === '\xff\xd8\xff') return 'jpeg';
+  if (at(0, 8) === '\x89PNG\r\n\x1a\n') return 'png';
+  if (at(0, 4) === 'RIFF' && at(8, 4) === 'WEBP') return 'webp';
+  if (at(0, 6) === 'GIF87a' || at(0, 6) === 'GIF89a') return 'gif';
+  if (at(0, 4) === 'II*\0' || at(0, 4) === 'MM\0*') return 'tiff';
+  if (at(4, 8) === 'ftypavif') return 'avif';
+  return undefined;
+}
+
+/** What a file holds that is no supported picture, for messages. */
+function describeContent(bytes: Uint8Array): string {
+  const start = Buffer.from(bytes.subarray(0, 16)).toString('latin1');
+  if (start.startsWith('BM')) return 'BMP';
+  if (/^....ftyp(heic|heix|mif1)/s.test(start)) return 'HEIC';
+  if (start.startsWith('%PDF')) return 'PDF';
+  if (start.startsWith('PK\x03\x04')) return 'a zip archive';
+  if (/^\s*<(\?xml|svg)/i.test(start)) return 'XML or SVG';
+  if (/^\s*<(!doctype|html)/i.test(start)) return 'HTML';
+  return 'unknown data';
+}
+
+/** What a picture's header says; sizes are those after EXIF orientation. */
+export interface ImageHeader {
+  format: ImageFormat;
+  height: number;
+  width: number;
+  /** One channel of luminance, with or without alpha. */
+  grey: boolean;
+}
+
+/**
+ * Checks a file's content against its name, the enabled formats and the limits, and reads its header.
+ *
+ * @param file its name is only compared with the content.
+ * @throws BadImage with the reason.
+ */
+export async function readHeader(
+  bytes: Uint8Array,
+  file: string,
+  enabled: readonly ImageFormat[],
+): Promise<ImageHeader> {
+  if (bytes.length === 0) throw new BadImage('is empty');
+  if (bytes.length > imageLimits.fileBytes) throw tooLarge(bytes.length);
+  const format = sniffFormat(bytes);
+  const extension = extensionOf(file);
+  if (!format) throw new BadImage(`expected a picture, got ${describeContent(bytes)}`);
+  if (extension in extensions && extensions[extension] !== format) {
+    throw new BadImage(`is named .${extension} but holds ${format.toUpperCase()}`);
+  }
+  if (!enabled.includes(format)) {
+    throw new BadImage(`is ${format.toUpperCase()}, which isn't enabled (--formats ${format})`);
+  }
+  const metadata = await (await open(bytes)).metadata().catch(error => {
+    throw new BadImage(decoderReason(error));
+  });
+  checkLimits(metadata);
+  const { width, height } = metadata.autoOrient ?? metadata;
+  return { format, height, width, grey: /^(b-w|grey16)$/.test(metadata.space ?? '') };
+}
+
+function checkLimits({ width, height, channels, pages = 1 }: Metadata): void {
+  if (!(width > 0 && height > 0)) throw new BadImage('has no pixels');
+  if (width * height > imageLimits.pixels) {
+    throw new BadImage(`expected at most ${imageLimits.pixels} pixels, got ${width} × ${height}`);
+  }
+  if (channels > imageLimits.channels) throw new BadImage(`expected at most 4 channels, got ${channels}`);
+  if (pages > imageLimits.pages) throw new BadImage(`expected 1 page, got ${pages}`);
+}
+
+export function tooLarge(bytes: number): BadImage {
+  return new BadImage(`expected a file of at most ${imageLimits.fileBytes} bytes, got ${bytes}`);
+}
+
+/**
+ * Decodes a picture whose header was read, by the rule of `Geometry`.
+ *
+ * @returns height × width × channels bytes of the geometry.
+ * @throws BadImage when the pixels are damaged: warnings of the decoders count as damage.
+ */
+export async function decodeImage(bytes: Uint8Array, header: ImageHeader, geometry: Geometry): Promise<Uint8Array> {
+  const pipeline = (await open(bytes)).autoOrient().flatten({ background });
+  return resample(pipeline, header, geometry);
+}
+
+/** The same for pixels that are decoded already: height × width × (1 or 3) bytes. */
+export async function resizePixels(
+  pixels: Uint8Array,
+  from: { height: number; width: number; channels: number },
+  geometry: Geometry,
+): Promise<Uint8Array> {
+  const raw = { height: from.height, width: from.width, channels: from.channels as 1 | 3 } as const;
+  return resample((await loadSharp())(pixels, { raw }), from, geometry);
+}
+
+async function resample(
+  pipeline: Sharp,
+  from: { height: number; width: number },
+  geometry: Geometry,
+): Promise<Uint8Array> {
+  const { height, width, channels, interpolation } = geometry;
+  const { scaledHeight, scaledWidth, left, top } = placeImage(from.width, from.height, geometry);
+  if (scaledWidth !== from.width || scaledHeight !== from.height) {
+    // Without fastShrinkOnLoad the result depends on the picture alone, not on the format it is stored in.
+    pipeline.resize(scaledWidth, scaledHeight, { fit: 'fill', kernel: interpolation, fastShrinkOnLoad: false });
+  }
+  if (scaledWidth !== width || scaledHeight !== height) pipeline.extract({ left, top, width, height });
+  const { data } = await pipeline
+    .toColourspace('srgb')
+    .raw()
+    .toBuffer({ resolveWithObject: true })
+    .catch(error => {
+      throw new BadImage(decoderReason(error));
+    });
+  if (data.length !== height * width * 3) {
+    throw new BadImage(`expected ${height * width * 3} bytes of pixels, got ${data.length}`);
+  }
+  return channels === 1 ? luminance(data) : data;
+}
+
+/** ITU-R 601 luma in 16-bit integers, as in Pillow; equal channels keep their value. */
+function luminance(rgb: Uint8Array): Uint8Array {
+  const grey = new Uint8Array(rgb.length / 3);
+  for (let i = 0, p = 0; i < grey.length; i++, p += 3) {
+    grey[i] = (19595 * rgb[p] + 38470 * rgb[p + 1] + 7471 * rgb[p + 2] + 0x8000) >>> 16;
+  }
+  return grey;
+}
+
+const options: SharpOptions = {
+  failOn: 'warning',
+  limitInputPixels: imageLimits.pixels,
+  limitInputChannels: imageLimits.channels,
+  sequentialRead: true,
+};
+
+async function open(bytes: Uint8Array): Promise<Sharp> {
+  return (await loadSharp())(bytes, options);
+}
+
+/** sharp is loaded with the first picture, so that commands which need none start at once. */
+async function loadSharp() {
+  return (await import('sharp')).default;
+}
+
+/** The versions that pixels depend on: part of the key of everything that is cached. */
+export async function decoderVersion(): Promise<string> {
+  const { versions } = await loadSharp();
+  return ['sharp', 'vips', 'mozjpeg', 'png', 'zlib-ng', 'webp', 'tiff', 'heif', 'aom', 'lcms']
+    .map(name => `${name} ${(versions as unknown as Record<string, string | undefined>)[name] ?? '-'}`)
+    .join(', ');
+}
+
+/**
+ * Blocks every loader of libvips except JPEG, PNG and WebP (and the extra ones asked for), from memory only, and
+ * switches libvips' cache and threads off. This holds for the whole process: for the command line, which owns it; a
+ * library leaves other users of sharp alone, and the checks above hold in both.
+ */
+export async function restrictSharp(formats: readonly ImageFormat[] = baseFormats): Promise<void> {
+  const sharp = await loadSharp();
+  const loaders: Record<ImageFormat, string> = {
+    ...{ jpeg: 'Jpeg', png: 'Png', webp: 'Webp' },
+    ...{ gif: 'Nsgif', tiff: 'Tiff', avif: 'Heif' },
+  };
+  sharp.block({ operation: ['VipsForeignLoad'] });
+  sharp.unblock({ operation: [...baseFormats, ...formats].map(f => `VipsForeignLoad${loaders[f]}Buffer`) });
+  sharp.cache(false);
+  sharp.concurrency(1);
+}
