@@ -1,0 +1,45 @@
+// channel_shuffle: mixes the channels of groups (Zhang et al. 2018, arXiv:1707.01083).
+#include "ops/image.h"
+
+namespace dl {
+namespace {
+
+/// in x; out y: channel j · groups + i of y is channel i · (c / groups) + j of x. The inverse, and so the
+/// gradient, is the shuffle with c / groups groups.
+class ChannelShuffle : public Op {
+ public:
+  struct Attributes {
+    int64_t groups;
+    template <class V>
+    void visit(V&& visitor) {
+      visitor("groups", groups);
+    }
+  };
+  ChannelShuffle(const Attributes& a, const StepSpec& spec) : groups_(a.groups) {
+    require_operands(spec, 1, 1);
+    require_type(spec.inputs[0], DType::f32);
+    require_like(spec.inputs[0], spec.outputs[0]);
+    require(groups_ > 0 && spec.inputs[0].shape.channels() % groups_ == 0, "groups must divide the channels");
+  }
+  void run(const Run& run) const override {
+    const Tensor &x = run.inputs[0], &y = run.outputs[0];
+    const int64_t c = x.channels(), width = c / groups_;
+    run.parallel_blocks(x.pixels(), grain_of(c), [&](int64_t begin, int64_t end, int) {
+      for (int64_t p = begin; p < end; p++) {
+        const float* from = x.f32() + p * x.stride;
+        float* to = y.f32() + p * y.stride;
+        for (int64_t i = 0; i < groups_; i++)
+          for (int64_t j = 0; j < width; j++) to[j * groups_ + i] = from[i * width + j];
+      }
+    });
+  }
+
+ private:
+  int64_t groups_;
+};
+
+}  // namespace
+
+DL_DEFINE_OP(channel_shuffle, ChannelShuffle)
+
+}  // namespace dl

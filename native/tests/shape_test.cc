@@ -1,0 +1,114 @@
+// Ops that move elements: each against the index arithmetic of its definition. Gradients are checked as
+// inverses or as transposes: Σ op(x) · dy = Σ x · grad(dy) with every element of x a different unit.
+#include <cmath>
+
+#include "tests/harness.h"
+
+namespace dl::test {
+namespace {
+
+struct Position {
+  int64_t n, y, x, c;
+};
+
+/// A value whose element at each position is body(position).
+template <class Body>
+Value filled(Value value, Body&& body) {
+  const int64_t h = value.dim(1), w = value.dim(2), c = value.dim(3);
+  for (int64_t i = 0; i < value.elements(); i++)
+    value[i] = body(Position{i / c / w / h, i / c / w % h, i / c % w, i % c});
+  return value;
+}
+
+double at(const Value& v, int64_t n, int64_t y, int64_t x, int64_t c) {
+  return v[((n * v.dim(1) + y) * v.dim(2) + x) * v.dim(3) + c];
+}
+
+TEST(concat) {
+  for (int64_t c : {1, 16, 5}) {
+    Value a = random(batch({2, 3, 4, c}), 1), b = random(batch({2, 3, 4, 7}), 2),
+          d = random(batch({2, 3, 4, 16}), 3);
+    Value y = filled(batch({2, 3, 4, c + 23}), [&](Position p) {
+      if (p.c < c) return at(a, p.n, p.y, p.x, p.c);
+      if (p.c < c + 7) return at(b, p.n, p.y, p.x, p.c - c);
+      return at(d, p.n, p.y, p.x, p.c - c - 7);
+    });
+    check_op({"concat", {}, {a, b, d}, {y}}, {y}, 0);
+    check_op({"slice_channels", {{"begin", double(c)}, {"end", c + 7.0}}, {y}, {b}}, {b}, 0);
+  }
+  Value m = random(batch({3, 5}), 4);
+  check_op({"copy", {}, {m}, {m}}, {m}, 0);
+  Value labels = random(batch({5, 2}, DType::i32), 5, -9, 9),
+        bytes = random(batch({2, 3, 3, 3}, DType::u8), 6, 0, 256);
+  check_op({"copy", {}, {labels}, {labels}}, {labels}, 0);
+  check_op({"copy", {}, {bytes}, {bytes}}, {bytes}, 0);
+  CHECK_ERROR("E_PLAN", run_op({"concat", {}, {m, m}, {m}}, Isa::scalar));
+  CHECK_ERROR("E_PLAN",
+              run_op({"slice_channels", {{"begin", 3.0}, {"end", 6.0}}, {m}, {batch({3, 3})}}, Isa::scalar));
+}
+
+TEST(pad) {
+  Value x = random(batch({2, 4, 3, 5}), 1);
+  Attributes border{{"pad", list(1, 2, 0, 3)}, {"channels", list(2, 4)}};
+  Attributes filling = border;
+  filling["value"] = -1.5;
+  Value y = filled(batch({2, 7, 6, 11}), [&](Position p) {
+    bool inside = p.y >= 1 && p.y < 5 && p.x < 3 && p.c >= 2 && p.c < 7;
+    return inside ? at(x, p.n, p.y - 1, p.x, p.c - 2) : -1.5;
+  });
+  check_op({"pad", filling, {x}, {y}}, {y}, 0);
+  check_op({"pad_grad", border, {y}, {x}}, {x}, 0);
+  border["pad"] = list(-1, 4, 0, 3);
+  CHECK_ERROR("E_PLAN", run_op({"pad_grad", border, {y}, {x}}, Isa::scalar));
+}
+
+TEST(subsample) {
+  Value x = random(batch({2, 7, 6, 5}), 1);
+  Attributes a{{"stride", list(2, 3)}};
+  Value y = filled(batch({2, 4, 2, 5}), [&](Position p) { return at(x, p.n, 2 * p.y, 3 * p.x, p.c); });
+  check_op({"subsample", a, {x}, {y}}, {y}, 0);
+  Value dx = filled(
+      x, [&](Position p) { return p.y % 2 == 0 && p.x % 3 == 0 ? at(y, p.n, p.y / 2, p.x / 3, p.c) : 0.0; });
+  check_op({"subsample_grad", a, {y}, {x}}, {dx}, 0);
+  CHECK_ERROR("E_PLAN", run_op({"subsample", a, {x}, {batch({2, 3, 2, 5})}}, Isa::scalar));
+}
+
+TEST(flatten) {
+  for (int64_t c : {1, 3, 16, 35}) {
+    Value x = random(batch({3, 5, 7, c}), 1), y = batch({3, c * 35});
+    for (int64_t i = 0; i < y.elements(); i++)
+      y[i] = at(x, i / (35 * c), i % 35 / 7, i % 7, i % (35 * c) / 35);
+    check_op({"flatten", {}, {x}, {y}}, {y}, 0);
+    check_op({"unflatten", {}, {y}, {x}}, {x}, 0);
+    Value rows = y;
+    rows.shape = {3, 1, 1, c * 35};
+    check_op({"flatten", {}, {x}, {rows}}, {rows}, 0);
+  }
+}
+
+TEST(channel_shuffle) {
+  // torch.nn.functional.channel_shuffle(arange(6), 2) and (…, 3)
+  Value x = with_data(batch({1, 1, 1, 6}), {0, 1, 2, 3, 4, 5});
+  check_op({"channel_shuffle", {{"groups", 2.0}}, {x}, {x}}, {with_data(x, {0, 3, 1, 4, 2, 5})}, 0);
+  check_op({"channel_shuffle", {{"groups", 3.0}}, {x}, {x}}, {with_data(x, {0, 2, 4, 1, 3, 5})}, 0);
+  Value wide = random(batch({2, 3, 3, 60}), 1);
+  Value y = filled(wide, [&](Position p) { return at(wide, p.n, p.y, p.x, p.c % 5 * 12 + p.c / 5); });
+  check_op({"channel_shuffle", {{"groups", 5.0}}, {wide}, {wide}}, {y}, 0);
+  check_op({"channel_shuffle", {{"groups", 12.0}}, {y}, {wide}}, {wide}, 0);
+}
+
+TEST(permute) {
+  Value x = random(batch({2, 3, 4, 5}), 1);
+  Value nchw = filled(batch({2, 5, 3, 4}), [&](Position p) { return at(x, p.n, p.x, p.c, p.y); });
+  check_op({"permute", {{"order", list(0, 3, 1, 2)}}, {x}, {nchw}}, {nchw}, 0);
+  check_op({"permute", {{"order", list(0, 2, 3, 1)}}, {nchw}, {x}}, {x}, 0);
+  Value swapped = filled(batch({2, 4, 3, 5}), [&](Position p) { return at(x, p.n, p.x, p.y, p.c); });
+  check_op({"permute", {{"order", list(0, 2, 1, 3)}}, {x}, {swapped}}, {swapped}, 0);
+  CHECK_ERROR("E_PLAN",
+              run_op({"permute", {{"order", list(0, 1, 1, 3)}}, {x}, {batch({2, 3, 3, 5})}}, Isa::scalar));
+  CHECK_ERROR("E_PLAN",
+              run_op({"permute", {{"order", list(1, 0, 2, 3)}}, {x}, {batch({3, 2, 4, 5})}}, Isa::scalar));
+}
+
+}  // namespace
+}  // namespace dl::test
