@@ -39,11 +39,11 @@ void require_index(const TensorSpec& index, const TensorSpec& like, int64_t last
   require(same_shape(index.shape, like.shape) && index.count == like.count, "index: expected the shape of y");
 }
 
-/// in x; out y, index? (present iff the attribute is true)
+/// in x; out y, and index where a gradient will want it
 class MaxPool : public Op {
  public:
-  MaxPool(const StepSpec& spec, Windows windows, bool index)
-      : windows_(std::move(windows)), kernels_(spec.kernels) {
+  MaxPool(const StepSpec& spec, Windows windows) : windows_(std::move(windows)), kernels_(spec.kernels) {
+    const bool index = spec.outputs.size() > 1;
     require_operands(spec, 1, index ? 2 : 1);
     const Image x = Image::of(spec.inputs[0]), y = Image::of(spec.outputs[0]);
     require_same_rows(spec.inputs[0], spec.outputs[0]);
@@ -143,16 +143,9 @@ Windows bins(const TensorSpec& x, const TensorSpec& y) {
 }
 
 struct MaxPool2d : MaxPool {
-  struct Attributes : Window {
-    bool index;
-    template <class V>
-    void visit(V&& visitor) {
-      Window::visit(visitor);
-      visitor("index", index);
-    }
-  };
+  using Attributes = Window;
   MaxPool2d(const Attributes& a, const StepSpec& spec)
-      : MaxPool(spec, a.windows(first_input(spec), first_output(spec)), a.index) {}
+      : MaxPool(spec, a.windows(first_input(spec), first_output(spec))) {}
 };
 
 struct MaxPool2dGrad : MaxPoolGrad {
@@ -163,15 +156,9 @@ struct MaxPool2dGrad : MaxPoolGrad {
 
 /// The index is the position h · width + w in the input.
 struct AdaptiveMaxPool2d : MaxPool {
-  struct Attributes {
-    bool index;
-    template <class V>
-    void visit(V&& visitor) {
-      visitor("index", index);
-    }
-  };
-  AdaptiveMaxPool2d(const Attributes& a, const StepSpec& spec)
-      : MaxPool(spec, bins(first_input(spec), first_output(spec)), a.index) {}
+  using Attributes = NoAttributes;
+  AdaptiveMaxPool2d(const Attributes&, const StepSpec& spec)
+      : MaxPool(spec, bins(first_input(spec), first_output(spec))) {}
 };
 
 struct AdaptiveMaxPool2dGrad : MaxPoolGrad {

@@ -107,7 +107,7 @@ TEST(max_pool2d_like_pytorch) {
   // F.max_pool2d(x, 2, 2): of equal values the first wins, NaN wins over everything.
   PoolShape s{.n = 1, .ih = 4, .iw = 4, .oh = 2, .ow = 2, .c = 1, .kh = 2, .kw = 2, .sh = 2, .sw = 2};
   Value x = with_data(images(s), {3, 3, 1, 2, 5, 5, kNaN, 0, -1, -2, -2, -3, 7, 7, 7, 7});
-  Attributes a = with(window(s, true), "index", true);
+  Attributes a = window(s, true);
   check_op({"max_pool2d", a, {x}, {pooled(s), pooled(s, DType::u8)}},
            {with_data(pooled(s), {5, kNaN, 7, 7}), with_data(pooled(s, DType::u8), {2, 2, 2, 2})}, 0);
   // F.max_pool2d(-x, 3, 2, 1, ceil_mode=True)
@@ -125,7 +125,7 @@ TEST(max_pool2d_like_pytorch) {
               .bottom = 1,
               .left = 1,
               .right = 1};
-  check_op({"max_pool2d", with(window(t, true), "index", false), {iota({1, 6, 6, 1}, -1, -1)}, {pooled(t)}},
+  check_op({"max_pool2d", window(t, true), {iota({1, 6, 6, 1}, -1, -1)}, {pooled(t)}},
            {with_data(pooled(t), {-1, -2, -4, -6, -7, -8, -10, -12, -19, -20, -22, -24, -31, -32, -34, -36})},
            0);
 }
@@ -167,7 +167,7 @@ TEST(adaptive_pool2d_like_pytorch) {
   check_op({"adaptive_avg_pool2d", {}, {x}, {y3}}, {with_data(y3, {4, 5.5, 7, 11.5, 13, 14.5, 19, 20.5, 22})},
            3e-7);
   check_op(
-      {"adaptive_max_pool2d", {{"index", true}}, {x}, {y3, i3}},
+      {"adaptive_max_pool2d", {}, {x}, {y3, i3}},
       {with_data(y3, {7, 9, 10, 17, 19, 20, 22, 24, 25}), with_data(i3, {6, 8, 9, 16, 18, 19, 21, 23, 24})},
       0);
   Value y = batch({1, 2, 7, 1});
@@ -185,7 +185,7 @@ TEST(max_pool2d) {
       reference::max_pool2d(s, x.data.data(), y.data.data(), index.data());
       for (DType dtype : {DType::u8, DType::i32}) {
         Value where = index_value(s, index, dtype);
-        check_op({"max_pool2d", with(window(s, true), "index", true), {x}, {y, where}}, {y, where}, 0);
+        check_op({"max_pool2d", window(s, true), {x}, {y, where}}, {y, where}, 0);
         Value dx = numeric_gradient(
             x, dy,
             [&](const Value& input) {
@@ -200,7 +200,7 @@ TEST(max_pool2d) {
         for (double& v : dx.data) v = std::isfinite(v) ? v : 0;
         check_op({"max_pool2d_grad", window(s, true), {dy, where}, {dx}}, {dx}, 2e-6);
       }
-      check_op({"max_pool2d", with(window(s, true), "index", false), {x}, {y}}, {y}, 0);
+      check_op({"max_pool2d", window(s, true), {x}, {y}}, {y}, 0);
     }
   }
 }
@@ -246,8 +246,8 @@ TEST(adaptive_pool2d) {
     };
     check_op({"adaptive_avg_pool2d", {}, {x}, {average}}, {average}, 1e-6);
     check_op({"adaptive_avg_pool2d_grad", {}, {dy}, {x}}, {gradient(true, 1e-3)}, 1e-6);
-    check_op({"adaptive_max_pool2d", {{"index", true}}, {x}, {maximum, where}}, {maximum, where}, 0);
-    check_op({"adaptive_max_pool2d", {{"index", false}}, {x}, {maximum}}, {maximum}, 0);
+    check_op({"adaptive_max_pool2d", {}, {x}, {maximum, where}}, {maximum, where}, 0);
+    check_op({"adaptive_max_pool2d", {}, {x}, {maximum}}, {maximum}, 0);
     check_op({"adaptive_max_pool2d_grad", {}, {dy, where}, {x}}, {gradient(false, 1e-7)}, 2e-6);
   }
 }
@@ -324,9 +324,9 @@ TEST(pool_refuses) {
   PoolShape s = kShapes[1];
   s.kh = s.kw = 17;
   Value x = images(s), y = pooled(s);
-  Attributes a = with(window(s, true), "index", true);
+  Attributes a = window(s, true);
   CHECK_ERROR("E_PLAN", run_op({"max_pool2d", a, {x}, {y, pooled(s, DType::u8)}}, Isa::scalar));
-  CHECK_ERROR("E_PLAN", run_op({"max_pool2d", a, {x}, {y}}, Isa::scalar));
+  CHECK_ERROR("E_PLAN", run_op({"max_pool2d", a, {x}, {}}, Isa::scalar));
   CHECK_ERROR("E_PLAN", run_op({"adaptive_avg_pool2d", {}, {x}, {batch({1, 1, 1, s.c})}}, Isa::scalar));
   CHECK_ERROR("E_PLAN", run_op({"adaptive_avg_pool2d", {}, {}, {y}}, Isa::scalar));
 }

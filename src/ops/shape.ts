@@ -1,7 +1,7 @@
 // Ops that move data: pooling's neighbours. Slices and concatenations are views wherever the planner can make them so.
 
 import { sameShape, showType, type TensorType } from '../graph/graph.js';
-import { defineOp, flag, int, ints, list, real, shapeError, type Gradients } from '../graph/op.js';
+import { defineOp, flag, type Gradients, int, ints, list, real, shapeError } from '../graph/op.js';
 
 /** Inputs side by side on the channels. */
 export const concat = defineOp({
@@ -35,7 +35,8 @@ export const sliceChannels = defineOp({
   attributes: { begin: int(0, 0), end: int(0, 0) },
   infer: ([x], a, where) => {
     const c = x!.shape.at(-1)!;
-    if (a.begin >= a.end || a.end > c) throw shapeError(where, `a range within ${c} channels`, `${a.begin} to ${a.end}`);
+    if (a.begin >= a.end || a.end > c)
+      throw shapeError(where, `a range within ${c} channels`, `${a.begin} to ${a.end}`);
     return [{ ...x!, shape: [...x!.shape.slice(0, -1), a.end - a.begin] }];
   },
   view: a => ({ channel: a.begin }),
@@ -104,7 +105,8 @@ export const channelShuffle = defineOp({
     if (c % a.groups !== 0) throw shapeError(where, `channels divisible by ${a.groups} groups`, `${c}`);
     return [x!];
   },
-  gradient: ({ dy, attributes: a }): Gradients => channelShuffle([dy[0]!], { groups: dy[0]!.type.shape.at(-1)! / a.groups }),
+  gradient: ({ dy, attributes: a }): Gradients =>
+    channelShuffle([dy[0]!], { groups: dy[0]!.type.shape.at(-1)! / a.groups }),
 });
 
 /** x[n,h,w,c] to [n, c·h·w], channels outermost: the order that PyTorch's linear layers expect. */
@@ -127,17 +129,26 @@ const resizeInfer = ([x]: readonly TensorType[], a: { size: readonly number[] })
   { ...x!, shape: [...a.size, x!.shape[2]!] },
 ];
 
-/** Bilinear resize, half-pixel centres (or aligned corners), as PyTorch's interpolate without antialiasing. */
+const bilinear = { align_corners: flag(false), antialias: flag(false) };
+
+/**
+ * Bilinear resize, half-pixel centres or aligned corners, as PyTorch's interpolate. With `antialias` the filter is as
+ * wide as the reduction.
+ */
 export const resizeBilinear = defineOp({
   name: 'resize_bilinear',
-  attributes: { ...resized, align_corners: flag(false) },
+  attributes: { ...resized, ...bilinear },
   infer: resizeInfer,
   gradient: ({ inputs, dy, attributes: a }): Gradients =>
-    resizeBilinearGrad([dy[0]!], { size: inputs[0]!.type.shape.slice(0, 2), align_corners: a.align_corners }),
+    resizeBilinearGrad([dy[0]!], {
+      size: inputs[0]!.type.shape.slice(0, 2),
+      align_corners: a.align_corners,
+      antialias: a.antialias,
+    }),
 });
 export const resizeBilinearGrad = defineOp({
   name: 'resize_bilinear_grad',
-  attributes: { ...resized, align_corners: flag(false) },
+  attributes: { ...resized, ...bilinear },
   infer: resizeInfer,
 });
 
@@ -149,4 +160,3 @@ export const resizeNearest = defineOp({
   gradient: ({ inputs, dy }): Gradients => resizeNearestGrad([dy[0]!], { size: inputs[0]!.type.shape.slice(0, 2) }),
 });
 export const resizeNearestGrad = defineOp({ name: 'resize_nearest_grad', attributes: resized, infer: resizeInfer });
-
