@@ -20,9 +20,12 @@ export type AttributesOf<S extends AttributeSpecs> = {
 
 const isInteger = (v: unknown): v is number => Number.isSafeInteger(v);
 
-export const int = (initial: number, min = Number.MIN_SAFE_INTEGER): AttributeSpec<number> => ({
+/** Widths, sizes and counts beyond this are refused: a saved model cannot ask for absurd memory. */
+const LARGEST = 2 ** 32;
+
+export const int = (initial: number, min = -LARGEST, max = LARGEST): AttributeSpec<number> => ({
   initial,
-  check: v => (isInteger(v) && v >= min ? undefined : `a whole number of at least ${min}`),
+  check: v => (isInteger(v) && v >= min && v <= max ? undefined : `a whole number from ${min} to ${max}`),
 });
 export const real = (initial: number): AttributeSpec<number> => ({
   initial,
@@ -49,7 +52,10 @@ export const ints = (initial: readonly number[], min = Number.MIN_SAFE_INTEGER):
 });
 export const list = (): AttributeSpec<readonly number[]> => ({
   initial: [],
-  check: v => (Array.isArray(v) && v.every(n => typeof n === 'number') ? undefined : 'a list of numbers'),
+  check: v =>
+    Array.isArray(v) && v.length <= 8 && v.every(n => isInteger(n) && n >= 0 && n <= LARGEST)
+      ? undefined
+      : 'a list of at most 8 whole numbers',
 });
 /** The same attribute, kept on the TypeScript side. */
 export const local = <T extends AttributeValue>(spec: AttributeSpec<T>): AttributeSpec<T> => ({ ...spec, local: true });

@@ -12,15 +12,10 @@ export type Padding = number | 'same' | 'valid' | readonly number[];
 
 const [firstInitializer, ...otherInitializers] = initializerNames;
 
-/** Unit-wide limit on widths, kernels and strides: what a saved model may ask for. */
-const MAX = 1 << 20;
-const bounded = (initial: number) => {
-  const spec = int(initial, 1);
-  return { ...spec, check: (v: never) => spec.check(v) ?? ((v as number) <= MAX ? undefined : `at most ${MAX}`) };
-};
+const width = int(1, 1, 1 << 20);
 
 const convConfig = {
-  channels: bounded(1),
+  channels: width,
   /** Kernel sizes, one an axis. */
   kernel: list(),
   stride: list(),
@@ -28,7 +23,7 @@ const convConfig = {
   /** before, after of each axis; empty with `same`. */
   pad: list(),
   same: flag(false),
-  groups: bounded(1),
+  groups: width,
   bias: flag(true),
   init: oneOf<InitializerName>(firstInitializer, ...otherInitializers),
 };
@@ -102,7 +97,7 @@ const conv1dLayer = registerLayer({
 
 const linearLayer = registerLayer({
   kind: 'linear',
-  config: { features: bounded(1), bias: flag(true), init: oneOf<InitializerName>(firstInitializer, ...otherInitializers) },
+  config: { features: width, bias: flag(true), init: oneOf<InitializerName>(firstInitializer, ...otherInitializers) },
   build: (context, [x], c) => {
     const features = x!.type.shape.at(-1)!;
     if (x!.type.shape.length !== 1) {

@@ -1,0 +1,19 @@
+// Blocks that more than one family uses.
+
+import { activate, batchNorm, conv2d, type ConvOptions, seq } from '../layers/index.js';
+import type { Block } from '../layers/model.js';
+import type { ActivationName } from '../ops/activations.js';
+
+/** Convolution without bias, batch norm, activation. */
+export const convBn = (
+  channels: number,
+  kernel: number | readonly [number, number],
+  options: ConvOptions & { activation?: ActivationName | 'none' } = {},
+): Block => {
+  const { activation = 'relu', ...conv } = options;
+  return seq({
+    conv: conv2d(channels, kernel, { bias: false, ...conv }),
+    bn: batchNorm(),
+    [activation]: activation === 'none' ? undefined : activate(activation),
+  });
+};

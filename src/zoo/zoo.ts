@@ -1,0 +1,106 @@
+// What a network of the zoo is, and how one is found by name.
+
+import { DlcourseError, suggest } from '../errors.js';
+import { type Block, Model } from '../layers/model.js';
+
+/** A network for small pictures (64 pixels and below) or for large ones. */
+export type Form = 'cifar' | 'imagenet';
+
+export interface FormInfo {
+  /** [h, w, c] that the published figures hold for. */
+  readonly input: readonly [number, number, number];
+  readonly classes: number;
+  /** Published number of learned parameters, and multiply-adds in millions, with `input` and `classes`. */
+  readonly params: number;
+  readonly multiplyAddsMillions: number;
+  /** Published top-1 accuracy, a fraction; absent where none is known. */
+  readonly top1?: number;
+}
+
+export interface BuildParameters {
+  readonly form: Form;
+  readonly classes: number;
+}
+
+export interface Network {
+  readonly name: string;
+  readonly family: string;
+  readonly paper: string;
+  readonly year: number;
+  readonly forms: Readonly<Partial<Record<Form, FormInfo>>>;
+  readonly write: (parameters: BuildParameters) => Block;
+}
+
+/** Declares the networks of one file. */
+export function defineFamily(
+  family: { readonly family: string; readonly paper: string; readonly year: number },
+  networks: Readonly<Record<string, Omit<Network, 'name' | 'family' | 'paper' | 'year'>>>,
+): Network[] {
+  return Object.entries(networks).map(([name, network]) => ({ name, ...family, ...network }));
+}
+
+/** Families by the names in them; each file is imported when it is needed. The only list. */
+const files: readonly { names: readonly string[]; load: () => Promise<{ default: Network[] }> }[] = [
+  { names: ['lenet5'], load: () => import('./lenet.js') },
+  {
+    names: ['vgg11', 'vgg13', 'vgg16', 'vgg19'].flatMap(name => [name, `${name}_bn`]),
+    load: () => import('./vgg.js'),
+  },
+  { names: ['resnet20', 'resnet32', 'resnet44', 'resnet56', 'resnet110'], load: () => import('./resnet_cifar.js') },
+  { names: ['resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'], load: () => import('./resnet.js') },
+  { names: ['mobilenet_v2'], load: () => import('./mobilenet_v2.js') },
+];
+
+export const networkNames: readonly string[] = files.flatMap(file => file.names);
+
+/** A network by name. Throws E_MODEL_NAME with the nearest name. */
+export async function findNetwork(name: string): Promise<Network> {
+  const file = files.find(f => f.names.includes(name));
+  const network = file && (await file.load()).default.find(n => n.name === name);
+  if (network) return network;
+  throw new DlcourseError({
+    code: 'E_MODEL_NAME',
+    class: 'usage',
+    where: 'model',
+    problem: `expected the name of a network, got '${name}'`,
+    hint: suggest(name, networkNames),
+  });
+}
+
+/** All networks, in the order of the list. */
+export async function allNetworks(): Promise<Network[]> {
+  return (await Promise.all(files.map(file => file.load()))).flatMap(module => module.default);
+}
+
+/** Pictures of up to this many pixels a side take a network's CIFAR form. */
+export const SMALL = 64;
+
+/**
+ * The form for an input size: `cifar` up to 64 pixels, `imagenet` above, the only one where there is but one.
+ * Throws E_FORM when `asked` is not among the network's forms.
+ */
+export function formFor(network: Network, height: number, width: number, asked?: Form): Form {
+  const forms = Object.keys(network.forms) as Form[];
+  if (asked !== undefined) {
+    if (forms.includes(asked)) return asked;
+    throw new DlcourseError({
+      code: 'E_FORM',
+      class: 'usage',
+      where: network.name,
+      problem: `expected form ${forms.join(' or ')}, got '${asked}'`,
+    });
+  }
+  const wanted: Form = Math.max(height, width) <= SMALL ? 'cifar' : 'imagenet';
+  return forms.includes(wanted) ? wanted : forms[0]!;
+}
+
+/** Builds a network for an input shape [h, w, c] and a number of classes. */
+export async function buildNetwork(
+  name: string,
+  input: readonly [number, number, number],
+  classes: number,
+  form?: Form,
+): Promise<Model> {
+  const network = await findNetwork(name);
+  return Model.from(input, network.write({ form: formFor(network, input[0], input[1], form), classes }), name);
+}
