@@ -89,6 +89,11 @@ async function fetchRest(url: string, part: string, expected: ExpectedFile, opti
           digest.update(chunk);
           onProgress?.(done, expected.bytes);
         }
+        // A chunked answer that ends properly is whole: this is another file.
+        if (done < expected.bytes && response.headers.has('transfer-encoding')) {
+          await rm(part, { force: true });
+          throw failure(url, `expected ${expected.bytes} bytes, got ${done} (${contentType(response)})`);
+        }
         await handle.sync();
       } finally {
         await handle.close();
@@ -123,10 +128,13 @@ function continues(url: string, response: Response, from: number, expected: Expe
   const start = status === 206 ? from : 0;
   const length = headers.get('content-length');
   if (length !== null && Number(length) !== expected.bytes - start) {
-    const type = headers.get('content-type') ?? 'no type';
-    throw failure(url, `expected ${expected.bytes - start} bytes, got ${length} (${type})`);
+    throw failure(url, `expected ${expected.bytes - start} bytes, got ${length} (${contentType(response)})`);
   }
   return status === 206;
+}
+
+function contentType(response: Response): string {
+  return response.headers.get('content-type') ?? 'no type';
 }
 
 function rangeStart(headers: Headers): number | undefined {

@@ -1,7 +1,10 @@
 // One picture through sharp: recognised by content, checked against limits, decoded to H × W × C bytes.
 
+import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Metadata, Sharp, SharpOptions } from 'sharp';
+import { DlcourseError } from '../errors.js';
+import { readError, systemCode } from '../io/filesystem.js';
 import { BadImage, decoderReason } from './bad-files.js';
 import { type Geometry, placeImage } from './preprocessing.js';
 
@@ -125,6 +128,30 @@ export function tooLarge(bytes: number): BadImage {
 export async function decodeImage(bytes: Uint8Array, header: ImageHeader, geometry: Geometry): Promise<Uint8Array> {
   const pipeline = (await open(bytes)).autoOrient().flatten({ background });
   return resample(pipeline, header, geometry);
+}
+
+/**
+ * Reads one picture file as a data set would: for `predict`.
+ *
+ * @throws DlcourseError `E_NOT_FOUND`, `E_READ`, or `E_IMAGE` with the reason why it isn't a usable picture.
+ */
+export async function loadImage(
+  file: string,
+  geometry: Geometry,
+  formats: readonly ImageFormat[] = baseFormats,
+): Promise<Uint8Array> {
+  try {
+    const { size } = await stat(file);
+    if (size > imageLimits.fileBytes) throw tooLarge(size);
+    const bytes = await readFile(file);
+    return await decodeImage(bytes, await readHeader(bytes, file, [...baseFormats, ...formats]), geometry);
+  } catch (error) {
+    if (error instanceof BadImage) {
+      const hint = 'convert it to JPEG, PNG or WebP';
+      throw new DlcourseError({ code: 'E_IMAGE', class: 'data', where: file, problem: error.message, hint });
+    }
+    throw systemCode(error) ? readError(file, error) : error;
+  }
 }
 
 /** The same for pixels that are decoded already: height × width × (1 or 3) bytes. */
