@@ -190,13 +190,14 @@ async function npmPack(spec: string, folder: string, signal?: AbortSignal): Prom
   const args = ['pack', spec, '--pack-destination', target, '--ignore-scripts', '--loglevel', 'error'];
   // Only a shell runs npm.cmd; the arguments are ours and need no quoting, except for the folder.
   const windows = process.platform === 'win32';
+  const { env } = process;
   const child = windows
     ? spawn(
         'npm.cmd',
         args.map(a => (a === target ? `"${a}"` : a)),
-        { shell: true, signal, windowsHide: true },
+        { shell: true, signal, windowsHide: true, env },
       )
-    : spawn('npm', args, { signal, stdio: ['ignore', 'ignore', 'pipe'] });
+    : spawn('npm', args, { signal, stdio: ['ignore', 'ignore', 'pipe'], env });
   let messages = '';
   child.stderr?.on('data', chunk => {
     messages = (messages + chunk).slice(-2000);
