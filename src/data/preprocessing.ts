@@ -2,7 +2,7 @@
 
 import { DlcourseError } from '../errors.js';
 
-/** Interpolation kernels, all antialiased when shrinking (the kernel widens with the ratio, as in Pillow). */
+/** Interpolation kernels, all antialiased when shrinking (the kernel widens with the ratio); borders are repeated. */
 export const interpolations = ['nearest', 'linear', 'cubic', 'lanczos3'] as const;
 export type Interpolation = (typeof interpolations)[number];
 
