@@ -7,11 +7,16 @@
 // all-inl.h.
 #pragma once
 #include "isa/isa.h"
+#include "kernels/binary/binary.h"
+#include "kernels/loss/loss.h"
 #include "kernels/math/math.h"
 #include "kernels/norm/norm.h"
+#include "kernels/optim/optim.h"
 #include "kernels/peak/peak.h"
 #include "kernels/pool/pool.h"
+#include "kernels/random/random.h"
 #include "kernels/resample/resample.h"
+#include "kernels/softmax/softmax.h"
 #include "kernels/unary/unary.h"
 
 namespace dl {
@@ -20,6 +25,11 @@ struct Kernels {
   Isa isa;
   /// 32-bit lanes of a vector.
   int lanes;
+  RandomKernels random;
+  OptimKernels optim;
+  LossKernels loss;
+  SoftmaxKernels softmax;
+  BinaryKernels binary;
   MathKernels math;
   NormKernels norm;
   PeakKernels peak;

@@ -11,6 +11,7 @@
 
 #include "kernels/kernels.h"
 #include "ops/channel_sums.h"
+#include "ops/fused_activation.h"
 #include "ops/operands.h"
 
 namespace dl {
@@ -29,24 +30,6 @@ struct BatchNormAttributes {
     v("activation", activation);
   }
 };
-
-/// The index of a fused activation in the kernel table.
-int activation_index(const std::string& name, bool from_output) {
-#define DL_NAME(name, F) {#name, functions::F::kSaves},
-  constexpr struct {
-    const char* name;
-    Saves saves;
-  } list[] = {DL_FUSED_ACTIVATIONS(DL_NAME)};
-#undef DL_NAME
-  for (int i = 0; i < static_cast<int>(std::size(list)); i++) {
-    if (name != list[i].name) continue;
-    require(!from_output || list[i].saves == Saves::y,
-            "activation '" + name + "' cannot be fused with a residual");
-    return i;
-  }
-  require(false, "activation '" + name + "' is not one that batch norm computes");
-  return 0;
-}
 
 /// What all four ops share: statistics and parameters, and the vectors that kernels take, computed in
 /// workspace.
@@ -95,7 +78,7 @@ class BatchNorm : public BatchNormBase {
   BatchNorm(const Attributes& attributes, const StepSpec& spec)
       : BatchNormBase(attributes, spec, 1),
         grain_(block_pixels(spec.inputs[0])),
-        kernel_(spec.kernels.norm.normalize[activation_index(attributes.activation, false)]) {
+        kernel_(spec.kernels.norm.normalize[fused_activation(attributes.activation, false)]) {
     require_operands(spec, next_ + (attributes.residual ? 1 : 0), 1);
     require_like(spec.inputs[0], spec.outputs[0]);
     if (attributes.residual) require_like(spec.inputs[next_], spec.outputs[0]);
@@ -124,7 +107,7 @@ class BatchNormGradSums : public BatchNormBase {
       : BatchNormBase(attributes, spec, 2),
         sums_(spec.inputs[1], 2),
         kernel_(
-            spec.kernels.norm.gradient_sums[activation_index(attributes.activation, attributes.residual)]) {
+            spec.kernels.norm.gradient_sums[fused_activation(attributes.activation, attributes.residual)]) {
     require_operands(spec, next_ + (attributes.residual ? 1 : 0), kDbeta + 2 + (attributes.residual ? 1 : 0));
     require_like(spec.inputs[0], spec.inputs[1]);
     if (kFrozen) require_like(spec.outputs[0], spec.inputs[1]);
@@ -178,7 +161,7 @@ class BatchNormGradInput : public BatchNormBase {
   BatchNormGradInput(const Attributes& attributes, const StepSpec& spec)
       : BatchNormBase(attributes, spec, 2),
         grain_(block_pixels(spec.inputs[1])),
-        kernel_(spec.kernels.norm.gradient_input[activation_index(attributes.activation, false)]) {
+        kernel_(spec.kernels.norm.gradient_input[fused_activation(attributes.activation, false)]) {
     require_operands(spec, next_ + 2, 1);
     require_like(spec.inputs[0], spec.outputs[0]);
     require_like(spec.inputs[1], spec.outputs[0]);

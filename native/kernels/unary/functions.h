@@ -228,11 +228,15 @@ struct Square : Plain {
   F(negate, Negate) \
   F(square, Square)
 
-/// Activations that batch normalisation computes on the way: without attributes, first of all none.
+/// Activations that other kernels compute on the way (batch norm, add): those without attributes, first of
+/// all none.
 #define DL_FUSED_ACTIVATIONS(F) \
   F(none, Identity)             \
   F(relu, Relu)                 \
   F(relu6, Relu6)               \
+  F(sigmoid, Sigmoid)           \
+  F(tanh, Tanh)                 \
+  F(hard_sigmoid, HardSigmoid)  \
   F(hard_swish, HardSwish)      \
   F(silu, Silu)
 
