@@ -27,6 +27,7 @@ export const activations = {
   sigmoid: { reads: 'y', formula: '1 / (1 + exp(−x))', source: 'LeCun et al. 1998' },
   tanh: { reads: 'y', formula: 'tanh(x)', source: 'LeCun et al. 1998' },
   silu: { reads: 'x', formula: 'x · sigmoid(x)', source: 'Elfwing et al. 2017; Ramachandran et al. 2017 (swish)' },
+  hard_sigmoid: { reads: 'y', formula: 'relu6(x + 3) / 6', source: 'Courbariaux et al. 2015; Howard et al. 2019' },
   hard_swish: { reads: 'x', formula: 'x · relu6(x + 3) / 6', source: 'Howard et al. 2019' },
   gelu: {
     attributes: { approximate: flag(false) },

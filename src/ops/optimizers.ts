@@ -1,7 +1,7 @@
 // Updates of state. Each is one step for all parameters of a group; the formulas are PyTorch's.
 
 import { fixed } from '../graph/graph.js';
-import { defineOp, flag, int } from '../graph/op.js';
+import { defineOp, flag, int, real } from '../graph/op.js';
 
 /** Positions of an operand pattern that repeats after `head` scalars: which of each group's are written. */
 const written =
@@ -12,12 +12,15 @@ const written =
     return out;
   };
 
-/** lr decay momentum, then p g m a parameter: g += decay·p; m = momentum·m + g; p −= lr·(m, or g + momentum·m). */
+/**
+ * lr decay momentum, then p g m a parameter: g += decay·p; m = momentum·m + (1 − dampening)·g; p −= lr·(m, or
+ * g + momentum·m). With dampening, which spares the first step, a fourth scalar is the step, from 1.
+ */
 export const sgd = defineOp({
   name: 'sgd',
-  attributes: { nesterov: flag(false) },
+  attributes: { nesterov: flag(false), dampening: real(0) },
   infer: () => [],
-  updates: written(3, 3, 0, 2),
+  updates: (a, inputs) => written(a.dampening === 0 ? 3 : 4, 3, 0, 2)(a, inputs),
 });
 
 /** lr decay beta1 beta2 epsilon step, then p g m v a parameter (Kingma & Ba 2014); decoupled: AdamW. */
@@ -28,12 +31,12 @@ export const adam = defineOp({
   updates: written(6, 4, 0, 2, 3),
 });
 
-/** lr decay alpha epsilon momentum, then p g v b a parameter (Tieleman & Hinton 2012). */
+/** lr decay alpha epsilon momentum, then p g v b a parameter (Tieleman & Hinton 2012); centered: p g v b a. */
 export const rmsprop = defineOp({
   name: 'rmsprop',
-  attributes: {},
+  attributes: { centered: flag(false) },
   infer: () => [],
-  updates: written(5, 4, 0, 2, 3),
+  updates: (a, inputs) => (a.centered ? written(5, 5, 0, 2, 3, 4) : written(5, 4, 0, 2, 3))(a, inputs),
 });
 
 /** decay, then (average, value) pairs: average = decay·average + (1 − decay)·value. */
