@@ -12,8 +12,9 @@ import type { Attributes } from '../graph/op.js';
  *     relu(p(x))           p with `takesActivation`    → p{activation}
  *
  * where p's result has no other reader (moments: may have).
+ * @returns what a value of the graph as it was is now
  */
-export function fuse(graph: Graph): void {
+export function fuse(graph: Graph): (value: Value) => Value {
   const renamed = new Map<Value, Value>();
   const current = (value: Value): Value => {
     let v = value;
@@ -98,4 +99,5 @@ export function fuse(graph: Graph): void {
   graph.nodes = nodes.filter(node => node !== undefined);
   for (const map of [graph.outputs, graph.guards]) for (const [name, v] of map) map.set(name, current(v));
   for (const node of graph.nodes) node.inputs = node.inputs.map(current);
+  return current;
 }

@@ -1,0 +1,210 @@
+// The training step as one graph: forward, loss, backward, check, update. And the evaluation step.
+
+import { fixed, Graph, rows, type Value } from '../graph/graph.js';
+import { zeros } from '../layers/initializers.js';
+import type { StateSpec } from '../layers/layer.js';
+import type { BuiltModel, Model } from '../layers/model.js';
+import { fill, scale, add } from '../ops/arithmetic.js';
+import { binaryCrossEntropy, correct, mseLoss, softmaxCrossEntropy, softTargets } from '../ops/loss.js';
+import { accumulate, allFinite, clipScale, ema, globalNorm, scaleAll } from '../ops/optimizers.js';
+import { differentiate } from '../passes/autodiff.js';
+import { fuse } from '../passes/fuse.js';
+import { type OptimizerName, type OptimizerOptions, optimizerNamed } from './optimizer.js';
+
+export type LossName = 'cross_entropy' | 'mse' | 'binary_cross_entropy';
+
+/** Parameters that share a learning rate and a decay. */
+export interface ParameterGroup {
+  readonly name: string;
+  readonly parameters: readonly StateSpec[];
+}
+
+export interface StepOptions {
+  readonly model: Model;
+  /** Adds the model's input to the graph, from feeds. */
+  readonly input: (graph: Graph) => Value;
+  readonly loss: LossName;
+  readonly labelSmoothing: number;
+  readonly optimizer: OptimizerName;
+  readonly optimizerOptions: OptimizerOptions;
+  readonly groups: readonly ParameterGroup[];
+  /** Keep an exponential moving average of all tensors. */
+  readonly ema: boolean;
+  /** Micro-batches a step. */
+  readonly accumulate: number;
+  /** Weight of the loss at each named output of the model; those not named have 1. */
+  readonly outputWeights?: Readonly<Record<string, number>>;
+  /** Report for every layer whether its result and gradients are finite, and update nothing. */
+  readonly probes?: boolean;
+}
+
+export interface TrainingGraph {
+  readonly graph: Graph;
+  /** What the step keeps besides the model's own state. */
+  readonly state: readonly StateSpec[];
+}
+
+/** Name in the store of what the optimizer keeps for a parameter. */
+export const slotName = (slot: string, parameter: string): string => `optimizer/${slot}/${parameter}`;
+/** Name in the store of the moving average of a tensor. */
+export const emaName = (name: string): string => `ema/${name}`;
+
+/** Levels of the binary tree that sums `count` micro-batches. */
+const levels = (count: number): number => Math.floor(Math.log2(count)) + 1;
+
+/**
+ * Feeds: those of `input`; labels, partner (i32[n]) and mix (f32[n]), or target for the other losses; random (i32[4]);
+ * `lr.<group>`, `decay.<group>`, the optimizer's scalars, `clip` (largest gradient norm, 0 = off), `ema_decay`,
+ * `micro` (i32[1], index of the micro-batch).
+ * Results: loss f32[1], norm f32[1], and hit i32[n] for cross-entropy.
+ * The commit is guarded: it happens only when loss, statistics and gradients are finite.
+ */
+export function trainingGraph(options: StepOptions): TrainingGraph {
+  const { model } = options;
+  const graph = new Graph();
+  const state: StateSpec[] = [];
+  graph.segment = 'gradients';
+  const built = model.build(graph, { training: true, inputs: { [model.config.inputs[0]!.name]: options.input(graph) } });
+  const { loss, hit } = lossOf(graph, built, options);
+  const now = fuse(graph);
+  const total = now(loss);
+  if (options.probes) for (const node of [...graph.nodes]) probe(graph, `value ${node.path}`, node.outputs[0]);
+
+  const parameters = options.groups.flatMap(g => g.parameters).filter(p => graph.state.has(p.name));
+  const values = parameters.map(p => graph.state.get(p.name)!);
+  const one = fill([], { value: 1, shape: [1] }, graph)[0]!;
+  const gradients = differentiate(graph, new Map([[total, one]]), values);
+  const trained = parameters.filter((_, i) => gradients.has(values[i]!));
+  const gradientOf = (p: StateSpec): Value => gradients.get(graph.state.get(p.name)!)!;
+  graph.outputs.set('loss', total);
+  if (hit) graph.outputs.set('hit', now(hit));
+  if (options.probes) {
+    for (const p of [...trained].reverse()) probe(graph, `gradient ${p.name}`, gradientOf(p));
+    return { graph, state };
+  }
+
+  if (options.accumulate > 1) {
+    const keep = trained.map(p => {
+      const shape = [levels(options.accumulate), ...p.shape];
+      const spec: StateSpec = { name: `accumulator/${p.name}`, shape, initializer: zeros, role: 'statistic', layout: 'same' };
+      state.push(spec);
+      return graph.fromStore(spec.name, fixed([shape[0]!, shape.slice(1).reduce((a, b) => a * b, 1)]));
+    });
+    const count = fill([], { value: options.accumulate, shape: [1] }, graph)[0]!;
+    accumulate([graph.feed('micro', fixed([1], 'i32')), count, ...trained.map(gradientOf), ...keep], {
+      parameters: trained.length,
+    });
+  }
+
+  graph.segment = 'reduce';
+  const [norm] = globalNorm(trained.map(gradientOf)) as [Value, Value];
+  graph.outputs.set('norm', norm);
+
+  graph.segment = 'check';
+  const statistics = built.follows.map(f => now(f.value));
+  graph.guards.set('commit', allFinite([total, norm, ...statistics])[0]!);
+  const clip = clipScale([norm, graph.feed('clip', fixed([1]))])[0]!;
+
+  graph.segment = 'commit';
+  scaleAll([clip, ...trained.map(gradientOf)]);
+  const kind = optimizerNamed(options.optimizer);
+  for (const group of options.groups) {
+    const members = group.parameters.filter(p => trained.includes(p));
+    if (members.length === 0) continue;
+    const scalars = [`lr.${group.name}`, `decay.${group.name}`, ...kind.scalars].map(n => graph.feed(n, fixed([1])));
+    const operands = members.map(p => [
+      graph.state.get(p.name)!,
+      gradientOf(p),
+      ...kind.slots.map(slot => {
+        const spec: StateSpec = { ...p, name: slotName(slot, p.name), initializer: zeros, role: 'statistic' };
+        state.push(spec);
+        return graph.fromStore(spec.name, fixed(p.shape));
+      }),
+    ]);
+    kind.update(scalars, operands, options.optimizerOptions);
+  }
+  moveStatistics(graph, built, now);
+  if (options.ema) {
+    const pairs = model.state
+      .filter(s => graph.state.has(s.name))
+      .flatMap(s => {
+        state.push({ ...s, name: emaName(s.name) });
+        return [graph.fromStore(emaName(s.name), fixed(s.shape)), graph.state.get(s.name)!];
+      });
+    ema([graph.feed('ema_decay', fixed([1])), ...pairs]);
+  }
+  return { graph, state };
+}
+
+/** Running statistics of one momentum move in one step. */
+function moveStatistics(graph: Graph, built: BuiltModel, now: (v: Value) => Value): void {
+  const byMomentum = new Map<number, Value[]>();
+  for (const { statistic, value, momentum } of built.follows) {
+    const pairs = byMomentum.get(momentum) ?? [];
+    pairs.push(statistic, now(value));
+    byMomentum.set(momentum, pairs);
+  }
+  for (const [momentum, pairs] of byMomentum) {
+    ema([fill([], { value: 1 - momentum, shape: [1] }, graph)[0]!, ...pairs]);
+  }
+}
+
+/** The loss at every output, weighted and summed; `hit` counts right answers at the main one. */
+function lossOf(graph: Graph, built: BuiltModel, options: StepOptions): { loss: Value; hit?: Value } {
+  const parts: Value[] = [];
+  let hit: Value | undefined;
+  for (const [name, output] of Object.entries(built.outputs)) {
+    const weight = options.outputWeights?.[name] ?? 1;
+    const labels = options.loss === 'cross_entropy' ? labelFeeds(graph, output, options.labelSmoothing) : undefined;
+    let loss: Value;
+    if (labels) {
+      loss = softmaxCrossEntropy([output, labels.targets])[0]!;
+      hit ??= correct([output, labels.labels], { k: 1 })[0]!;
+    } else {
+      const target = graph.feed('target', rows(output.type.shape));
+      loss = (options.loss === 'mse' ? mseLoss : binaryCrossEntropy)([output, target])[0]!;
+    }
+    parts.push(weight === 1 ? loss : scale([loss, fill([], { value: weight, shape: [1] }, graph)[0]!])[0]!);
+  }
+  const loss = parts.length === 1 ? parts[0]! : add(parts)[0]!;
+  return hit ? { loss, hit } : { loss };
+}
+
+function labelFeeds(graph: Graph, output: Value, smoothing: number): { labels: Value; targets: Value } {
+  const labels = graph.feed('labels', rows([], 'i32'));
+  const partner = graph.feed('partner', rows([], 'i32'));
+  const mix = graph.feed('mix', rows([]));
+  const targets = softTargets([labels, partner, mix], { classes: output.type.shape.at(-1)!, smoothing })[0]!;
+  return { labels, targets };
+}
+
+function probe(graph: Graph, name: string, value: Value | undefined): void {
+  if (!value || value.type.dtype !== 'f32' || graph.outputs.has(name)) return;
+  graph.outputs.set(name, allFinite([value])[0]!);
+}
+
+/**
+ * The evaluation step: `input`'s feeds to the result `output` (and the model's other outputs by name).
+ * @param average evaluate the moving averages instead of the trained tensors
+ */
+export function evaluationGraph(model: Model, input: (graph: Graph) => Value, average = false): Graph {
+  const graph = new Graph();
+  const built = model.build(graph, {
+    training: false,
+    inputs: { [model.config.inputs[0]!.name]: input(graph) },
+    ...(average ? { nameInStore: emaName } : {}),
+  });
+  for (const [name, value] of Object.entries(built.outputs)) graph.outputs.set(name, value);
+  fuse(graph);
+  return graph;
+}
+
+/** Parameters of a model in the usual two groups: those that decay, and norms and biases where they are exempt. */
+export function parameterGroups(model: Model, exemptNorms: boolean, trainable: (name: string) => boolean = () => true): ParameterGroup[] {
+  const learned = model.state.filter(s => s.role !== 'statistic' && trainable(s.name));
+  const exempt = (s: StateSpec): boolean => exemptNorms && s.role !== 'weight';
+  return [
+    { name: 'weights', parameters: learned.filter(s => !exempt(s)) },
+    { name: 'exempt', parameters: learned.filter(exempt) },
+  ];
+}
