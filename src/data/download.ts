@@ -6,6 +6,7 @@ import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DlcourseError } from '../errors.js';
+import { writeError } from '../io/filesystem.js';
 
 /** What a downloaded file must be. */
 export interface ExpectedFile {
@@ -100,7 +101,7 @@ async function fetchRest(url: string, part: string, expected: ExpectedFile, opti
       }
     } catch (error) {
       signal?.throwIfAborted();
-      throw asBroken(url, error, watch);
+      throw asBroken(url, part, error, watch);
     } finally {
       watch.stop();
     }
@@ -178,12 +179,12 @@ class Watchdog {
 /** What waiting a few seconds doesn't mend: the next source is the better bet. */
 const unreachable = new Set(['ENOTFOUND', 'EAI_AGAIN', 'ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH']);
 
-function asBroken(url: string, error: unknown, watch: Watchdog): unknown {
+function asBroken(url: string, part: string, error: unknown, watch: Watchdog): unknown {
   if (error instanceof BrokenConnection || error instanceof DlcourseError) return error;
   if (watch.signal.aborted) return new BrokenConnection(`no data for ${watch.milliseconds / 1000} s`);
   const code = (error as NodeJS.ErrnoException).code;
   // Errors of the local disk carry a system call's name; those of the network come wrapped by fetch.
-  if (code && (error as NodeJS.ErrnoException).syscall) return error;
+  if (code && (error as NodeJS.ErrnoException).syscall) return writeError(part, 'store the download', error);
   const cause = (error as Error).cause as NodeJS.ErrnoException | undefined;
   if (cause?.code && unreachable.has(cause.code)) return failure(url, `no connection (${cause.code})`, error);
   return new BrokenConnection(cause?.code ?? cause?.message ?? (error as Error).message, { cause: error });

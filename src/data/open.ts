@@ -31,8 +31,7 @@ export interface OpenOptions extends ImageFolderOptions {
 export async function openDataset(nameOrFolder: string, options: OpenOptions = {}): Promise<Dataset> {
   const place = await locate(nameOrFolder);
   if (place.reader === 'folder') {
-    const dataset = await openImageFolder(place.name, place.folder, options);
-    return dataset;
+    return openImageFolder(place.name, place.folder, options);
   }
   const dataset = await openPackedFormat(place, options);
   if (options.classes) checkClassNames(dataset, options.classes);
@@ -41,6 +40,14 @@ export async function openDataset(nameOrFolder: string, options: OpenOptions = {
     signal,
     onNotice,
     onProgress: (done, total) => onProgress?.({ step: 'decode', done, total }),
+  });
+}
+
+/** The named data sets, where each lies or would lie, and whether it is there. */
+export async function listDatasets(): Promise<{ manifest: Manifest; folder: string; present: boolean }[]> {
+  return (await listManifests()).map(manifest => {
+    const folder = namedFolder(manifest);
+    return { manifest, folder, present: isPresent(manifest, folder) };
   });
 }
 
@@ -133,9 +140,9 @@ async function locate(nameOrFolder: string): Promise<Place> {
 }
 
 async function locateNamed(manifest: Manifest): Promise<Place> {
-  const { name, reader, files } = manifest;
-  const folder = files.length === 0 ? path.join(shippedFolder, name) : downloadedFolder(name);
-  if (files.every(file => existsSync(path.join(folder, file.path)))) return { name, folder, reader, manifest };
+  const { name, reader } = manifest;
+  const folder = namedFolder(manifest);
+  if (isPresent(manifest, folder)) return { name, folder, reader, manifest };
   throw new DlcourseError({
     code: 'E_NOT_DOWNLOADED',
     class: 'notFound',
@@ -143,6 +150,14 @@ async function locateNamed(manifest: Manifest): Promise<Place> {
     problem: `expected its files in ${folder}, found none`,
     hint: `type 'dlcourse data get ${name}'`,
   });
+}
+
+function namedFolder({ name, files }: Manifest): string {
+  return files.length === 0 ? path.join(shippedFolder, name) : downloadedFolder(name);
+}
+
+function isPresent({ files }: Manifest, folder: string): boolean {
+  return existsSync(folder) && files.every(file => existsSync(path.join(folder, file.path)));
 }
 
 async function recognise(folder: string): Promise<Place> {

@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { DlcourseError } from '../errors.js';
+import { writeError } from '../io/filesystem.js';
 
 const block = 512;
 
@@ -107,7 +108,8 @@ export async function unpackTar(
     if (code?.startsWith('Z_')) throw refuse('', `expected gzip data, got damaged data (${code})`);
     if (code === 'EEXIST' || code === 'ENOTDIR' || code === 'EISDIR')
       throw refuse('', 'a file and a folder share a name');
-    throw error;
+    // Whatever else the system says is about writing here, e.g. a full disk.
+    throw (error as NodeJS.ErrnoException).syscall ? writeError(folder, `unpack ${archive}`, error) : error;
   } finally {
     reader.close();
   }
@@ -203,8 +205,12 @@ async function decompressed(source: Readable, archive: string): Promise<AsyncIte
     throw new DlcourseError({ code: 'E_ARCHIVE', class: 'refusedFile', where: archive, problem });
   }
   async function* all() {
-    yield first.value as Buffer;
-    for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
+    try {
+      yield first.value as Buffer;
+      for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
+    } finally {
+      source.destroy();
+    }
   }
   if (first.value[0] !== 0x1f || first.value[1] !== 0x8b) return all();
   const gunzip = createGunzip();

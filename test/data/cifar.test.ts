@@ -117,6 +117,14 @@ test('other classes than the model knows are a mismatch', async () => {
   expect(error.class).toBe('mismatch');
 });
 
+test('its own preprocessing leaves a data set as it is', async () => {
+  const data = await openDataset(cifar10());
+  const preprocessing = { ...(await data.preprocessing()), mean: [0.5, 0.5, 0.5] };
+  const again = await openDataset(path.dirname(data.splits.train.sampleName(0).split('#')[0]), { preprocessing });
+  expect(again.fingerprint()).toBe(data.fingerprint());
+  expect(await again.preprocessing()).toEqual(preprocessing);
+});
+
 test('another size and one channel are resampled, and kept', async () => {
   const folder = cifar10();
   const grey = await openDataset(folder, { input: [16, 16], channels: 1 });

@@ -11,6 +11,7 @@ import { download } from '../../src/data/download.js';
 import { getDataset } from '../../src/data/get.js';
 import { listManifests, type Manifest, type Source } from '../../src/data/manifest.js';
 import { failure, makeScratch, put } from './scratch.js';
+import { tarEntry } from './tar-entry.js';
 
 const scratch = makeScratch();
 const content = Buffer.from(Array.from({ length: 100_000 }, (_, i) => (i * 7919) >> 5));
@@ -178,18 +179,9 @@ describe('download', () => {
   });
 });
 
-/** A tar archive of regular files, ustar. */
 function tarball(files: Record<string, Buffer>): Buffer {
-  const blocks = Object.entries(files).flatMap(([name, bytes]) => {
-    const header = Buffer.alloc(512);
-    header.write(name);
-    header.write(`${bytes.length.toString(8).padStart(11, '0')}\0`, 124);
-    header.write('        0', 148);
-    const sum = header.reduce((a, b) => a + b, 0);
-    header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
-    return [header, bytes, Buffer.alloc((512 - (bytes.length % 512)) % 512)];
-  });
-  return gzipSync(Buffer.concat([...blocks, Buffer.alloc(1024)]));
+  const entries = Object.entries(files).map(([name, content]) => tarEntry({ name, content }));
+  return gzipSync(Buffer.concat([...entries, Buffer.alloc(1024)]));
 }
 
 describe('getDataset', () => {

@@ -8,7 +8,7 @@ import sharp from 'sharp';
 import { BadFilesError } from '../../src/data/bad-files.js';
 import type { PackedSplit } from '../../src/data/dataset.js';
 import { cacheFolder } from '../../src/data/locations.js';
-import { inspectDataset, openDataset } from '../../src/data/open.js';
+import { inspectDataset, listDatasets, openDataset } from '../../src/data/open.js';
 import { StreamedSplit } from '../../src/data/streamed.js';
 import { failure, makeScratch, put } from './scratch.js';
 
@@ -238,6 +238,22 @@ describe('the cache', () => {
     expect((await openDataset(root)).fingerprint()).toBe(first.fingerprint());
   });
 
+  test('keeps each geometry apart', async () => {
+    const root = path.join(scratch, `wide${made++}`);
+    const wide = await sharp(Buffer.from([0, 100, 200, 250]), { raw: { height: 1, width: 4, channels: 1 } })
+      .toColourspace('b-w')
+      .png()
+      .toBuffer();
+    for (const i of [0, 1]) put(path.join(root, 'a', `${i}.png`), wide);
+    const pixels = async (fit: 'crop' | 'stretch') => {
+      const { splits } = await openDataset(root, { input: [1, 2], fit, interpolation: 'nearest' });
+      return [...(splits.train as PackedSplit).pixels(0)];
+    };
+    expect(await pixels('crop')).toEqual([100, 200]);
+    expect(await pixels('stretch')).not.toEqual([100, 200]);
+    expect(await pixels('crop')).toEqual([100, 200]);
+  });
+
   test('a changed file is noticed', async () => {
     const root = await folder();
     const first = await openDataset(root);
@@ -296,6 +312,7 @@ test('a file without permission is a bad file', async () => {
 });
 
 test('names and places', async () => {
+  expect((await listDatasets()).find(d => d.manifest.name === 'cifar10')?.present).toBe(false);
   expect((await failure(openDataset('cifar-10'))).hint).toBe("did you mean 'cifar10'?");
   const missing = await failure(openDataset('./no-such-folder'));
   expect(missing.code).toBe('E_NOT_FOUND');

@@ -1,6 +1,8 @@
 // One picture: every kind of pixel has a defined result, and what isn't a usable picture is refused with the reason.
 
+import { execFileSync } from 'node:child_process';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { deflateSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
@@ -208,4 +210,31 @@ describe('what is refused', () => {
     const good = put(path.join(scratch, 'good.png'), await raw([1, 2, 3, 4, 5, 6], 3).png().toBuffer());
     expect([...(await loadImage(good, geometry(1, 2)))]).toEqual([1, 2, 3, 4, 5, 6]);
   });
+});
+
+test('restrictSharp leaves JPEG, PNG and WebP from memory, in a process of its own', async () => {
+  const file = put(path.join(scratch, 'picture.png'), await raw([1, 2, 3, 4, 5, 6], 3).png().toBuffer());
+  const script = `
+    import sharp from 'sharp';
+    import { restrictSharp } from ${JSON.stringify(new URL('../../src/data/image.js', import.meta.url).href)};
+    const picture = sharp({ create: { width: 2, height: 2, channels: 3, background: 'red' } });
+    const encoded = {};
+    for (const format of ['jpeg', 'png', 'webp', 'gif', 'tiff', 'avif']) encoded[format] = await picture.clone()[format]().toBuffer();
+    encoded.svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="2" height="2"/>');
+    encoded.file = ${JSON.stringify(file)};
+    const reads = async () => {
+      const able = [];
+      for (const [name, input] of Object.entries(encoded)) await sharp(input).raw().toBuffer().then(() => able.push(name), () => {});
+      return able;
+    };
+    await restrictSharp();
+    const base = await reads();
+    await restrictSharp(['gif', 'tiff', 'avif']);
+    console.log(JSON.stringify([base, await reads()]));`;
+  const cwd = path.dirname(fileURLToPath(new URL('../../../package.json', import.meta.url)));
+  const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd, encoding: 'utf8' });
+  expect(JSON.parse(output)).toEqual([
+    ['jpeg', 'png', 'webp'],
+    ['jpeg', 'png', 'webp', 'gif', 'tiff', 'avif'],
+  ]);
 });

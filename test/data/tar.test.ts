@@ -7,44 +7,15 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
 import { unpackTar } from '../../src/data/tar.js';
 import { failure, makeScratch, put } from './scratch.js';
+import { type TarEntry, tarEntry } from './tar-entry.js';
 
 const scratch = makeScratch();
 let made = 0;
 
-interface Entry {
-  name: string;
-  content?: string | Buffer;
-  type?: string;
-  link?: string;
-  prefix?: string;
-  /** Stated size, when it isn't the content's. */
-  size?: string;
-}
-
-/** One header block and its content, padded: POSIX.1-1988 ustar. */
-function entry({ name, content = '', type = '0', link = '', prefix = '', size }: Entry): Buffer {
-  const body = Buffer.from(content);
-  const header = Buffer.alloc(512);
-  header.write(name, 0, 100);
-  header.write('0000644\0', 100);
-  header.write('0000000\0', 108);
-  header.write('0000000\0', 116);
-  header.write(size ?? `${body.length.toString(8).padStart(11, '0')}\0`, 124);
-  header.write('00000000000\0', 136);
-  header.write(type, 156);
-  header.write(link, 157, 100);
-  header.write('ustar\x0000', 257);
-  header.write(prefix, 345, 155);
-  header.write('        ', 148);
-  const sum = header.reduce((a, b) => a + b, 0);
-  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
-  return Buffer.concat([header, body, Buffer.alloc((512 - (body.length % 512)) % 512)]);
-}
-
 const end = Buffer.alloc(1024);
 
-function tar(...entries: (Entry | Buffer)[]): Buffer {
-  return Buffer.concat([...entries.map(e => (Buffer.isBuffer(e) ? e : entry(e))), end]);
+function tar(...entries: (TarEntry | Buffer)[]): Buffer {
+  return Buffer.concat([...entries.map(e => (Buffer.isBuffer(e) ? e : tarEntry(e))), end]);
 }
 
 /** A pax record states its own length. */
@@ -52,7 +23,7 @@ function pax(key: string, value: string): Buffer {
   const rest = ` ${key}=${value}\n`;
   let length = rest.length + 1;
   while (String(length).length + rest.length !== length) length = String(length).length + rest.length;
-  return entry({ name: 'PaxHeader/x', type: 'x', content: `${length}${rest}` });
+  return tarEntry({ name: 'PaxHeader/x', type: 'x', content: `${length}${rest}` });
 }
 
 /** Unpacks in `<n>/inside`, so that climbing names would land in `<n>`. */
@@ -118,7 +89,7 @@ const hostile: [string, Buffer, RegExp][] = [
   ['GNU sparse file', tar({ name: 's', type: 'S' }), /got a sparse file/],
   ['pax sparse file', tar(pax('GNU.sparse.major', '1'), good), /GNU\.sparse\.major/],
   ['pax size', tar(pax('size', '99999999999'), good), /pax 'size' record/],
-  ['pax nonsense', tar(entry({ name: 'p', type: 'x', content: '999 path=a\n' }), good), /pax records/],
+  ['pax nonsense', tar(tarEntry({ name: 'p', type: 'x', content: '999 path=a\n' }), good), /pax records/],
   ['twice the same name', tar(good, good), /twice/],
   ['same name in capitals', tar(good, { name: 'GOOD', content: 'y' }), /twice/],
   ['file where a folder is', tar({ name: 'a/b', content: 'x' }, { name: 'a', content: 'y' }), /share a name|twice/],
@@ -126,11 +97,11 @@ const hostile: [string, Buffer, RegExp][] = [
   ['unknown type', tar({ name: 'u', type: 'Z' }), /got type 'Z'/],
   ['negative size', tar({ name: 'n', size: '-0000000001\0', content: '' }), /size in octal/],
   ['binary size', tar({ name: 'n', size: '\x80\0\0\0\0\0\0\0\x01\0\0', content: '' }), /size in octal/],
-  ['content cut short', entry({ name: 'c', size: '00000010000\0', content: 'x' }), /cut short/],
-  ['no end', entry(good), /end-of-archive/],
+  ['content cut short', tarEntry({ name: 'c', size: '00000010000\0', content: 'x' }), /cut short/],
+  ['no end', tarEntry(good), /end-of-archive/],
   ['empty file', Buffer.alloc(0), /empty file/],
   ['not a tar', Buffer.alloc(1024, 65), /checksum/],
-  ['damaged header', Buffer.concat([entry(good).fill(88, 10, 11), end]), /checksum/],
+  ['damaged header', Buffer.concat([tarEntry(good).fill(88, 10, 11), end]), /checksum/],
   ['damaged gzip', gzipSync(tar({ name: 'z', content: Buffer.alloc(5000, 1) })).subarray(0, 60), /gzip|cut short/],
 ];
 
