@@ -1,0 +1,225 @@
+// Depthwise convolution and groups of four or eight channels, forward and as input gradient: a block of
+// output rows at a time, straight from the source (kernels/depthwise).
+#include <algorithm>
+#include <limits>
+
+#include "kernels/kernels.h"
+#include "ops/convolution.h"
+
+namespace dl {
+namespace {
+
+/// Elements of a block of outputs: it stays in the second-level cache with its source, and its rows share
+/// theirs.
+constexpr int64_t kBlock = int64_t{64} << 10;
+/// Elements whose moments are taken at a time.
+constexpr int64_t kPiece = int64_t{8} << 10;
+
+/// The taps of a phase as rows and columns.
+struct TapGrid {
+  std::vector<int64_t> rows;
+  std::vector<int64_t> columns;
+  /// [rows][columns], floats from the first weight.
+  std::vector<int64_t> weights;
+};
+
+TapGrid grid_of(const Phase& phase, int64_t weights_per_tap) {
+  TapGrid grid;
+  for (const Tap& tap : phase.taps) {
+    if (grid.rows.empty() || tap.dh != grid.rows.back()) grid.rows.push_back(tap.dh);
+    if (tap.dh == grid.rows[0]) grid.columns.push_back(tap.dw);
+    grid.weights.push_back(tap.weight * weights_per_tap);
+  }
+  return grid;
+}
+
+class DepthwiseConvolution final : public Convolution {
+ public:
+  explicit DepthwiseConvolution(const ConvolutionSpec& spec)
+      : spec_(spec),
+        kernels_(spec.kernels),
+        group_(spec.shape.ic_per_group()),
+        channels_(spec.shape.ic),
+        kernel_(kernels_.depthwise.row[group_ / 4]),
+        sliding_(spec.backward ? sliding_backward(spec.shape) : sliding_forward(spec.shape)),
+        piece_(std::max<int64_t>(1, kPiece / channels_)) {
+    for (const Phase& phase : sliding_.phases) {
+      phases_.push_back(grid_of(phase, group_ * channels_));
+      most_tap_rows_ = std::max(most_tap_rows_, static_cast<int64_t>(phases_.back().rows.size()));
+    }
+  }
+
+  Needs needs() const override {
+    Needs needs;
+    needs.scratch = most_tap_rows_ * static_cast<int64_t>(sizeof(float*));
+    if (spec_.epilogue.moments)
+      needs.workspace = blocks(spec_.shape.n).count() * most_parts() * 2 * channels_ * 4;
+    if (transposed()) needs.derived = spec_.shape.weights() * 4;
+    return needs;
+  }
+
+  void run(const Run& run, const ConvolutionOperands& o) const override {
+    const float* weights = o.weights;
+    if (transposed()) {
+      auto* to = reinterpret_cast<float*>(run.derived);
+      if (!run.derived_fresh) transpose(weights, to);
+      weights = to;
+    }
+    const GridBlocks blocks = this->blocks(o.source.shape[0]);
+    auto* sums = reinterpret_cast<float*>(run.workspace);
+    run.parallel_for(blocks.count(), [&](int64_t index, int thread) {
+      const GridBlock block = blocks.at(index);
+      for (size_t phase = 0; phase < phases_.size(); phase++)
+        compute(o, weights, block, phase, run.scratch<const float*>(thread));
+      finish(o, block, sums + index * most_parts() * 2 * channels_);
+    });
+    if (spec_.epilogue.moments) combine(run, o, blocks, sums);
+  }
+
+ private:
+  bool transposed() const { return spec_.backward && group_ > 1; }
+
+  /// Within each group, weights from source channel j to destination channel i, instead of from i to j.
+  void transpose(const float* from, float* to) const {
+    const int64_t taps = spec_.shape.kh * spec_.shape.kw;
+    for (int64_t t = 0; t < taps; t++, from += group_ * channels_, to += group_ * channels_)
+      for (int64_t first = 0; first < channels_; first += group_)
+        for (int64_t i = 0; i < group_; i++)
+          for (int64_t j = 0; j < group_; j++)
+            to[j * channels_ + first + i] = from[i * channels_ + first + j];
+  }
+
+  GridBlocks blocks(int64_t n) const {
+    return GridBlocks(n, sliding_.rows, sliding_.columns, std::max<int64_t>(1, kBlock / channels_));
+  }
+  int64_t pixels(const GridBlock& b) const {
+    return (b.image_end - b.image_begin) * (b.row_end - b.row_begin) * sliding_.columns;
+  }
+  int64_t parts(const GridBlock& b) const { return ceil_div(pixels(b), piece_); }
+  int64_t most_parts() const {
+    return ceil_div(std::max(kBlock / channels_, sliding_.columns) + sliding_.columns, piece_) + 1;
+  }
+
+  void compute(const ConvolutionOperands& o, const float* weights, const GridBlock& block, size_t index,
+               const float** lines) const {
+    const Phase& phase = sliding_.phases[index];
+    const TapGrid& taps = phases_[index];
+    const Epilogue& e = spec_.epilogue;
+    const int64_t line = sliding_.source_w * o.source.stride;
+    DepthwiseRow row{
+        .source = lines,
+        .tap_rows = static_cast<int64_t>(taps.rows.size()),
+        .offset = taps.columns.data(),
+        .tap_columns = static_cast<int64_t>(taps.columns.size()),
+        .step = sliding_.step[1],
+        .source_width = sliding_.source_w,
+        .source_stride = o.source.stride,
+        .weights = weights,
+        .weight = taps.weights.data(),
+        .channels = channels_,
+        .y = nullptr,
+        .y_stride = sliding_.spread[1] * o.destination.stride,
+        .columns = phase.columns,
+        .bias = e.bias ? o.bias : nullptr,
+        .low = clamps() ? 0 : -std::numeric_limits<float>::infinity(),
+        .high = clamps() && e.activation == static_cast<int>(FusedActivation::relu6)
+                    ? 6
+                    : std::numeric_limits<float>::infinity(),
+        .ahead = nullptr,
+    };
+    for (int64_t image = block.image_begin; image < block.image_end; image++) {
+      const float* source = o.source.f32() + image * sliding_.source_h * line;
+      for (int64_t q = block.row_begin; q < std::min(block.row_end, phase.rows); q++) {
+        const int64_t first = q * sliding_.step[0];
+        for (int64_t t = 0; t < row.tap_rows; t++) {
+          const int64_t at = first + taps.rows[static_cast<size_t>(t)];
+          lines[t] = at >= 0 && at < sliding_.source_h ? source + at * line : nullptr;
+        }
+        const int64_t next = row.tap_rows ? first + taps.rows.back() + sliding_.step[0] : sliding_.source_h;
+        row.ahead = next >= 0 && next < sliding_.source_h ? source + next * line : nullptr;
+        const int64_t to = image * sliding_.destination_h + phase.origin_h + q * sliding_.spread[0];
+        row.y = o.destination.f32() + (to * sliding_.destination_w + phase.origin_w) * o.destination.stride;
+        kernel_(row);
+      }
+    }
+  }
+
+  /// Whether the activation is one that the kernel applies as bounds.
+  bool clamps() const {
+    const auto activation = static_cast<FusedActivation>(spec_.epilogue.activation);
+    return !spec_.epilogue.residual &&
+           (activation == FusedActivation::relu || activation == FusedActivation::relu6);
+  }
+
+  /// Residual, other activations and moments, of a block that is still in the cache. Forward only, where a
+  /// block's pixels follow each other.
+  void finish(const ConvolutionOperands& o, const GridBlock& block, float* sums) const {
+    const Epilogue& e = spec_.epilogue;
+    const bool active = e.residual || (e.activation != static_cast<int>(FusedActivation::none) && !clamps());
+    if (!active && !e.moments) return;
+    const int64_t first = (block.image_begin * sliding_.rows + block.row_begin) * sliding_.columns;
+    const int64_t all = pixels(block), count = parts(block);
+    for (int64_t i = 0; i < count; i++, sums += 2 * channels_) {
+      const int64_t begin = first + cut(all, count, i), size = first + cut(all, count, i + 1) - begin;
+      float* y = o.destination.f32() + begin * o.destination.stride;
+      if (active) {
+        kernels_.conv.finish[e.activation]({
+            .y = y,
+            .y_stride = o.destination.stride,
+            .residual = e.residual ? o.residual.f32() + begin * o.residual.stride : nullptr,
+            .residual_stride = o.residual.stride,
+            .pixels = size,
+            .columns = channels_,
+        });
+      }
+      if (e.moments) kernels_.conv.moments(y, o.destination.stride, size, channels_, sums, sums + channels_);
+    }
+  }
+
+  /// Joins the pieces' mean and m2 in double, in the order of the pixels (Chan, Golub and LeVeque, 1979).
+  void combine(const Run& run, const ConvolutionOperands& o, const GridBlocks& blocks,
+               const float* sums) const {
+    constexpr int64_t kChannels = 32;
+    run.parallel_blocks(channels_, kChannels, [&](int64_t begin, int64_t end, int) {
+      double mean[kChannels] = {}, m2[kChannels] = {}, seen = 0;
+      for (int64_t b = 0; b < blocks.count(); b++) {
+        const GridBlock block = blocks.at(b);
+        const int64_t all = pixels(block), count = parts(block);
+        for (int64_t i = 0; i < count; i++) {
+          const float* part = sums + (b * most_parts() + i) * 2 * channels_;
+          const auto more = static_cast<double>(cut(all, count, i + 1) - cut(all, count, i));
+          const double total = seen + more;
+          for (int64_t c = begin; c < end; c++) {
+            const double delta = static_cast<double>(part[c]) - mean[c - begin];
+            mean[c - begin] += delta * (more / total);
+            m2[c - begin] += static_cast<double>(part[channels_ + c]) + delta * delta * (seen * more / total);
+          }
+          seen = total;
+        }
+      }
+      for (int64_t c = begin; c < end; c++) {
+        o.mean[c] = static_cast<float>(mean[c - begin]);
+        o.variance[c] = static_cast<float>(m2[c - begin] / seen);
+        o.unbiased[c] = static_cast<float>(m2[c - begin] / std::max(seen - 1, 1.0));
+      }
+    });
+  }
+
+  const ConvolutionSpec spec_;
+  const Kernels& kernels_;
+  const int64_t group_, channels_;
+  void (*const kernel_)(const DepthwiseRow&);
+  const Sliding sliding_;
+  /// Pixels whose moments are taken at a time, at most.
+  const int64_t piece_;
+  std::vector<TapGrid> phases_;
+  int64_t most_tap_rows_ = 1;
+};
+
+}  // namespace
+
+std::unique_ptr<Convolution> make_depthwise_convolution(const ConvolutionSpec& spec) {
+  return std::make_unique<DepthwiseConvolution>(spec);
+}
+
+}  // namespace dl

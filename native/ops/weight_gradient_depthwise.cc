@@ -1,0 +1,142 @@
+// The weight gradient of depthwise convolutions and of groups of four or eight channels. Pixels are cut into
+// slabs by shape; each slab sums its own dw, a few rows at a time, and the sums are added in their order.
+#include <algorithm>
+
+#include "kernels/kernels.h"
+#include "ops/convolution.h"
+
+namespace dl {
+namespace {
+
+/// Pixels that a set of register sums goes over: enough that loading and storing the sums does not count.
+constexpr int64_t kStrip = 64;
+/// Elements of dy in a slab, at least, and slabs at most.
+constexpr int64_t kSlab = int64_t{64} << 10;
+constexpr int64_t kMostSlabs = 64;
+
+class DepthwiseWeightGradient final : public WeightGradient {
+ public:
+  explicit DepthwiseWeightGradient(const WeightGradientSpec& spec)
+      : spec_(spec),
+        kernels_(spec.kernels),
+        group_(spec.shape.ic_per_group()),
+        channels_(spec.shape.ic),
+        kernel_(kernels_.depthwise.grad_weight[group_ / 4]),
+        strip_(std::max<int64_t>(1, kStrip / spec.shape.ow)) {
+    for (int64_t k = 0; k < spec.shape.kw; k++)
+      offsets_.push_back(k * spec.shape.attributes.dilation[1] - spec.shape.attributes.pad[2]);
+  }
+
+  Needs needs() const override {
+    Needs needs;
+    needs.workspace = workspace(nullptr, slabs(spec_.shape.n)).bytes;
+    return needs;
+  }
+
+  void run(const Run& run, const Tensor& x, const Tensor& dy, float* dw, float* db) const override {
+    const int64_t rows = x.shape[0] * spec_.shape.oh, count = slabs(x.shape[0]),
+                  weights = spec_.shape.weights();
+    const Workspace sums = workspace(run.workspace, count);
+    run.parallel_for(count, [&](int64_t slab, int) {
+      float* sum = count > 1 ? sums.weights + slab * weights : dw;
+      std::fill_n(sum, weights, 0.0f);
+      const int64_t begin = cut(rows, count, slab), end = cut(rows, count, slab + 1);
+      // Strips do not cross images.
+      for (int64_t row = begin; row < end;) {
+        const int64_t image_end = (row / spec_.shape.oh + 1) * spec_.shape.oh;
+        const int64_t next = std::min({row + strip_, end, image_end});
+        add_strip(x, dy, row, next, sum);
+        row = next;
+      }
+      if (db) add_bias(dy, begin, end, sums.bias + slab * channels_);
+    });
+    if (count > 1) {
+      constexpr int64_t kGrain = 4096;
+      run.parallel_blocks(weights, kGrain, [&](int64_t begin, int64_t end, int) {
+        kernels_.conv.add_parts(sums.weights + begin, weights, count, end - begin, dw + begin);
+      });
+    }
+    if (!db) return;
+    for (int64_t c = 0; c < channels_; c++) {
+      double total = 0;
+      for (int64_t slab = 0; slab < count; slab++) total += sums.bias[slab * channels_ + c];
+      db[c] = static_cast<float>(total);
+    }
+  }
+
+ private:
+  struct Workspace {
+    float* weights;
+    double* bias;
+    int64_t bytes;
+  };
+  Workspace workspace(std::byte* base, int64_t slabs) const {
+    Carve carve(base);
+    Workspace w;
+    w.weights = carve.take<float>(slabs > 1 ? slabs * spec_.shape.weights() : 0);
+    w.bias = carve.take<double>(spec_.bias ? slabs * channels_ : 0);
+    w.bytes = carve.used();
+    return w;
+  }
+  int64_t slabs(int64_t n) const {
+    const int64_t rows = n * spec_.shape.oh, elements = rows * spec_.shape.ow * channels_;
+    return std::clamp<int64_t>(elements / kSlab, 1, std::min(kMostSlabs, rows));
+  }
+
+  /// Output rows [begin, end) of one image, counted over all images.
+  void add_strip(const Tensor& x, const Tensor& dy, int64_t begin, int64_t end, float* sum) const {
+    const Conv2dShape& s = spec_.shape;
+    const auto& a = s.attributes;
+    const int64_t image = begin / s.oh, line = s.iw * x.stride, dy_line = s.ow * dy.stride;
+    for (int64_t t = 0; t < s.kh; t++) {
+      // Those of the rows whose source row exists.
+      const int64_t shift = t * a.dilation[0] - a.pad[0], oy = begin - image * s.oh;
+      const int64_t low = shift < 0 ? ceil_div(-shift, a.stride[0]) : 0;
+      const int64_t high = shift < s.ih ? (s.ih - 1 - shift) / a.stride[0] + 1 : 0;
+      const int64_t first = std::max(oy, low), last = std::min(oy + end - begin, high);
+      if (first >= last) continue;
+      kernel_({
+          .source = x.f32() + (image * s.ih + first * a.stride[0] + shift) * line,
+          .source_row = a.stride[0] * line,
+          .offset = offsets_.data(),
+          .tap_columns = s.kw,
+          .step = a.stride[1],
+          .source_width = s.iw,
+          .source_stride = x.stride,
+          .dy = dy.f32() + (image * s.oh + first) * dy_line,
+          .dy_row = dy_line,
+          .dy_stride = dy.stride,
+          .rows = last - first,
+          .columns = s.ow,
+          .channels = channels_,
+          .dw = sum + t * s.kw * group_ * channels_,
+      });
+    }
+  }
+
+  void add_bias(const Tensor& dy, int64_t begin, int64_t end, double* sum) const {
+    std::fill_n(sum, channels_, 0.0);
+    const int64_t first = begin * spec_.shape.ow, all = (end - begin) * spec_.shape.ow;
+    const int64_t count = ceil_div(all, kPixelsAtOnce);
+    for (int64_t i = 0; i < count; i++) {
+      const int64_t from = first + cut(all, count, i), to = first + cut(all, count, i + 1);
+      kernels_.conv.add_sums(dy.f32() + from * dy.stride, dy.stride, to - from, channels_, sum);
+    }
+  }
+
+  const WeightGradientSpec spec_;
+  const Kernels& kernels_;
+  const int64_t group_, channels_;
+  void (*const kernel_)(const DepthwiseGradRows&);
+  /// Output rows that are summed in registers at a time.
+  const int64_t strip_;
+  std::vector<int64_t> offsets_;
+};
+
+}  // namespace
+
+std::unique_ptr<WeightGradient> make_depthwise_weight_gradient(const WeightGradientSpec& spec) {
+  return std::make_unique<DepthwiseWeightGradient>(spec);
+}
+
+}  // namespace dl
