@@ -22,7 +22,7 @@ export function crc32c(bytes: Uint8Array, previous = 0): number {
   for (; i < length && ((bytes.byteOffset + i) & 3) !== 0; i++) crc = t[(crc ^ bytes[i]) & 255] ^ (crc >>> 8);
 
   const steps = (length - i) >>> 4;
-  const words = new Int32Array(bytes.buffer, bytes.byteOffset + i, steps * 4);
+  const words = steps > 0 ? new Int32Array(bytes.buffer, bytes.byteOffset + i, steps * 4) : new Int32Array(0);
   for (let w = 0; w < words.length; w += 4) {
     const a = words[w] ^ crc;
     const b = words[w + 1];

@@ -4,7 +4,15 @@ import { createHash, randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { DlcourseError } from '../errors.js';
-import { type FileSystem, nodeFileSystem, type OpenFile, systemCode, writeError, writeFully } from './filesystem.js';
+import {
+  type FileSystem,
+  nodeFileSystem,
+  type OpenFile,
+  readError,
+  systemCode,
+  writeError,
+  writeFully,
+} from './filesystem.js';
 
 export type Chunks = string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
@@ -99,11 +107,14 @@ function temporaryName(): string {
 
 /**
  * Removes the temporary files in `folder` that killed processes of this machine left behind, and returns their names.
- * Files of live processes and of other machines (shared folders) stay.
+ * Files of live processes and of other machines (shared folders) stay. Errors: `E_NOT_FOUND`, `E_READ` for the folder.
  */
 export async function removeStaleTemporaries(folder: string, fs: FileSystem = nodeFileSystem): Promise<string[]> {
+  const names = await fs.readdir(folder).catch(error => {
+    throw readError(folder, error);
+  });
   const removed: string[] = [];
-  for (const name of await fs.readdir(folder)) {
+  for (const name of names) {
     const match = temporaryPattern.exec(name);
     if (match?.[1] !== machine) continue;
     const path = join(folder, name);

@@ -156,6 +156,7 @@ export class Generations {
   async removeAfter(step: number): Promise<Generation[]> {
     const generations = await listGenerations(this.folder, this.fs);
     const removed = generations.filter(generation => generation.step > step);
+    this.good.clear(); // what is about to be removed may be the last good one: look again
     let left = 0;
     for (const generation of generations) {
       if (generation.step <= step && (await this.isGood(generation.path))) left++;

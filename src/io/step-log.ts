@@ -1,5 +1,6 @@
 // Append-only logs of a run, one record a line, as JSON lines or CSV; a resumed run cuts them back to its checkpoint.
 
+import { DlcourseError } from '../errors.js';
 import { type Chunks, writeFileDurably } from './durable.js';
 import {
   type FileSystem,
@@ -40,7 +41,7 @@ export class StepLog {
     return StepLog.open(path, { encode: record => JSON.stringify(record), step: jsonStep }, fs);
   }
 
-  /** Opens `path` for appending CSV with these columns (`step` among them); records may lack some. */
+  /** Opens `path` for appending CSV with these columns (`step` among them); records may lack some. Errors: `E_LOG_COLUMNS`. */
   static csv(path: string, columns: readonly string[], fs: FileSystem = nodeFileSystem): Promise<StepLog> {
     const stepColumn = columns.indexOf('step');
     if (stepColumn < 0) throw new RangeError(`StepLog.csv: expected a column 'step', got ${columns.join(', ')}`);
@@ -74,8 +75,19 @@ export class StepLog {
   /** Removes all records after `step`, and lines that are no records; the rest is kept byte for byte. Errors: `E_WRITE`. */
   truncateAfter(step: number): Promise<void> {
     return this.queue(async () => {
-      const text = await this.read();
+      const current = await this.read();
+      const text = current ?? '';
       const { header } = this.format;
+      const first = text.slice(0, Math.max(0, text.indexOf('\n')));
+      if (header !== undefined && first !== '' && first !== header) {
+        throw new DlcourseError({
+          code: 'E_LOG_COLUMNS',
+          class: 'mismatch',
+          where: `${this.path}: line 1`,
+          problem: `expected the columns ${header}, got ${first.slice(0, 200)}`,
+          hint: 'move the file away or log to another folder',
+        });
+      }
       const body = header === undefined ? text : text.slice(text.indexOf('\n') + 1);
       const complete = body
         .slice(0, body.lastIndexOf('\n') + 1)
@@ -83,33 +95,30 @@ export class StepLog {
         .slice(0, -1);
       const kept = complete.filter(line => (this.format.step(line) ?? Number.NaN) <= step);
       const wanted = [...(header === undefined ? [] : [header]), ...kept].map(line => `${line}\n`).join('');
-      if (wanted !== text || !(await this.exists())) await writeFileDurably(this.path, wanted, { fs: this.fs });
+      if (wanted !== current) await writeFileDurably(this.path, wanted, { fs: this.fs });
     });
   }
 
-  private async exists(): Promise<boolean> {
-    return this.fs.stat(this.path).then(
-      () => true,
-      () => false,
-    );
-  }
-
-  private async read(): Promise<string> {
-    if (!(await this.exists())) return '';
-    const { file, size } = await openForReading(this.path, this.fs);
+  /** The whole file, or undefined if there is none. */
+  private async read(): Promise<string | undefined> {
+    const opened = await openForReading(this.path, this.fs).catch(error => {
+      if (error.code === 'E_NOT_FOUND') return undefined;
+      throw error;
+    });
+    if (!opened) return undefined;
     try {
-      const bytes = new Uint8Array(size);
-      return Buffer.from(bytes.subarray(0, await readFully(file, bytes, 0))).toString('utf8');
+      const bytes = new Uint8Array(opened.size);
+      return Buffer.from(bytes.subarray(0, await readFully(opened.file, bytes, 0))).toString('utf8');
     } catch (error) {
       throw readError(this.path, error);
     } finally {
-      await file.close().catch(() => {});
+      await opened.file.close().catch(() => {});
     }
   }
 
   private queue(action: () => Promise<void>): Promise<void> {
     const result = this.pending.then(action).catch(error => {
-      throw error?.name === 'DlcourseError' ? error : writeError(this.path, 'append a record', error);
+      throw error instanceof DlcourseError ? error : writeError(this.path, 'append a record', error);
     });
     this.pending = result.catch(() => {});
     return result;
