@@ -8,7 +8,11 @@
 #pragma once
 #include "isa/isa.h"
 #include "kernels/binary/binary.h"
+#include "kernels/conv/conv.h"
+#include "kernels/depthwise/depthwise.h"
+#include "kernels/gemm/gemm.h"
 #include "kernels/loss/loss.h"
+#include "kernels/lrn/lrn.h"
 #include "kernels/math/math.h"
 #include "kernels/norm/norm.h"
 #include "kernels/optim/optim.h"
@@ -16,6 +20,7 @@
 #include "kernels/pool/pool.h"
 #include "kernels/random/random.h"
 #include "kernels/resample/resample.h"
+#include "kernels/rownorm/rownorm.h"
 #include "kernels/softmax/softmax.h"
 #include "kernels/unary/unary.h"
 
@@ -25,11 +30,16 @@ struct Kernels {
   Isa isa;
   /// 32-bit lanes of a vector.
   int lanes;
+  LrnKernels lrn;
+  RownormKernels rownorm;
   RandomKernels random;
   OptimKernels optim;
   LossKernels loss;
   SoftmaxKernels softmax;
   BinaryKernels binary;
+  ConvKernels conv;
+  DepthwiseKernels depthwise;
+  GemmKernels gemm;
   MathKernels math;
   NormKernels norm;
   PeakKernels peak;

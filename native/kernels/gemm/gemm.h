@@ -1,0 +1,69 @@
+// Matrix products of addressed rows: what every dense, 1x1, k x k, strided and dilated convolution comes down
+// to.
+//
+// Rows of A are addressed by pointers, and a row is `taps` pieces of k consecutive floats, at offsets that
+// are the same for all rows: for a convolution a row is an output pixel, and a piece the channels under one
+// kernel element. (An "indirect" GEMM, after Dukhan, "The Indirect Convolution Algorithm", 2019, with the
+// table of taps x pixels taken apart.) B is packed in panels of `panel` columns:
+//
+//   B[columns / panel][taps][k][width]     width = panel, in the last panel rounded up to whole vectors;
+//   zeros beyond
+#pragma once
+#include <cstdint>
+
+namespace dl {
+
+/// C[row][j] (+)= bias[j] + Σ_t Σ_k A[row][tap[t] + k] · B[t][k][j]   for one panel, 0 <= j < columns
+///
+/// Every element is one chain of multiply-adds in the order of t, then k, whatever the tiles: neither the
+/// blocks nor the threads show in the result.
+struct GemmBlock {
+  /// Row r of A starts at a[r] + a_offset.
+  const float* const* a;
+  int64_t a_offset;
+  /// Row r of C starts at c[r] + c_offset.
+  float* const* c;
+  int64_t c_offset;
+  int64_t rows;
+  const int64_t* taps;
+  int64_t tap_count;
+  int64_t k;
+  const float* b;
+  int64_t columns;
+  /// `columns` rounded up to whole vectors floats, or null: zero. Not used when `accumulate` is set.
+  const float* bias;
+  /// Continue the sums that are in C.
+  bool accumulate;
+};
+
+/// C[i][j] (+)= Σ_p A[p][offset + i] · B[p][j]   for one panel, 0 <= i < m, 0 <= j < columns
+///
+/// A is addressed by row pointers as above; row p of B is b + p·b_stride and holds `columns` rounded up to
+/// whole vectors floats. Each element is one chain of multiply-adds in the order of p.
+struct OuterBlock {
+  const float* const* a;
+  int64_t offset;
+  int64_t m;
+  const float* b;
+  int64_t b_stride;
+  int64_t rows;
+  float* c;
+  int64_t c_stride;
+  int64_t columns;
+  bool accumulate;
+};
+
+struct GemmKernels {
+  /// Columns of a panel.
+  int panel;
+  /// Rows of the register tile for a whole panel: block sizes that are multiples of it waste nothing.
+  int tile_rows;
+  void (*block)(const GemmBlock&);
+  void (*outer)(const OuterBlock&);
+  /// Packs one panel of `columns` columns: to[r][j] = from[r·row_stride + j·column_stride], zero beyond
+  /// `columns`.
+  void (*pack)(const float* from, int64_t row_stride, int64_t column_stride, int64_t rows, int64_t columns,
+               float* to);
+};
+
+}  // namespace dl

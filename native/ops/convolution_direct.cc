@@ -1,0 +1,361 @@
+// Direct convolution: an indirect GEMM over the taps, for any kernel, stride, dilation and groups, forward
+// and as input gradient.
+//
+// For a block of output pixels: copy the source with its padding into a strip (nothing is copied where there
+// is no padding), then for each panel of output channels multiply the pixels' rows with the packed weights,
+// and finish the outputs while they are in cache. Weights are packed, per phase, group and slice of source
+// channels, in panels [panel][taps][channels of the slice][width].
+#include <algorithm>
+
+#include "kernels/kernels.h"
+#include "ops/convolution.h"
+
+namespace dl {
+namespace {
+
+/// Of source that stays in the second-level cache while the panels pass over it.
+constexpr int64_t kSourceBytes = 512 << 10;
+/// Of one packed panel of one slice, which each register tile reads from the second-level cache.
+constexpr int64_t kPanelBytes = 320 << 10;
+/// Most pixels of a block: above it nothing is gained, and pointers are kept for each.
+constexpr int64_t kMostPixels = 2048;
+/// Work items that a convolution should have, to share them evenly among a few threads, unless they get too
+/// small.
+constexpr int64_t kItems = 16;
+constexpr double kLeastFlops = 4e6;
+
+class DirectConvolution final : public Convolution {
+ public:
+  explicit DirectConvolution(const ConvolutionSpec& spec)
+      : spec_(spec),
+        kernels_(spec.kernels),
+        sliding_(spec.backward ? sliding_backward(spec.shape) : sliding_forward(spec.shape)),
+        groups_(spec.shape.attributes.groups),
+        channels_(spec.source_channels() / groups_),
+        columns_(spec.destination_channels() / groups_),
+        panel_(kernels_.gemm.panel),
+        panels_(ceil_div(columns_, panel_)),
+        width_(round_up(columns_, kernels_.lanes)),
+        slices_(ceil_div(channels_, slice_limit())),
+        window_(sliding_, spec.source_stride, ceil_div(channels_, slices_), aliased()) {
+    int64_t at = 0;
+    for (const Phase& phase : sliding_.phases) {
+      phases_.push_back({window_.pieces(phase, slices_ == 1 ? channels_ : -1), at});
+      at += groups_ * channels_ * width_ * static_cast<int64_t>(phase.taps.size());
+    }
+    packed_floats_ = at;
+    const int64_t pixel_bytes = ceil_div(channels_, slices_) * 4 * sliding_.step[0] * sliding_.step[1];
+    most_pixels_ = std::clamp<int64_t>(kSourceBytes / pixel_bytes, 56, kMostPixels);
+    // The largest block over all n: blocks only shrink from here.
+    const int64_t pixels = sliding_.grid_pixels();
+    most_images_ = std::clamp<int64_t>(most_pixels_ / pixels, 1, spec_.shape.n);
+    most_rows_ = GridBlocks(1, sliding_.rows, sliding_.columns, most_pixels_).max_rows();
+    if (pixels <= most_pixels_) most_rows_ = sliding_.rows;
+  }
+
+  Needs needs() const override {
+    Needs needs;
+    needs.scratch = scratch(nullptr).bytes;
+    if (spec_.epilogue.moments) needs.workspace = most_parts() * 2 * spec_.shape.oc * 4;
+    needs.derived = derived(nullptr).bytes;
+    return needs;
+  }
+
+  void run(const Run& run, const ConvolutionOperands& o) const override {
+    const Derived packed = derived(run.derived);
+    if (!run.derived_fresh) pack(run, o, packed);
+    const int64_t n = o.source.shape[0];
+    const GridBlocks blocks = this->blocks(n);
+    const int64_t splits = this->splits(n, blocks);
+    float* sums = reinterpret_cast<float*>(run.workspace);
+    run.parallel_for(blocks.count() * splits, [&](int64_t item, int thread) {
+      const int64_t block = item / splits, split = item % splits;
+      const int64_t all = groups_ * panels_;
+      const GridBlock range = blocks.at(block);
+      compute({o, packed, scratch(run.scratch<std::byte>(thread)), range, sums + sums_at(block, range)},
+              cut(all, splits, split), cut(all, splits, split + 1));
+    });
+    if (spec_.epilogue.moments) combine(run, o, blocks, sums);
+  }
+
+ private:
+  struct PhasePlan {
+    Window::Pieces pieces;
+    /// Of its packed weights.
+    int64_t offset;
+  };
+  struct Derived {
+    float* weights;
+    /// Padded to whole vectors in each group; unused without a bias.
+    float* bias;
+    int64_t bytes;
+  };
+  struct Scratch {
+    const float** source;
+    float** destination;
+    float* strip;
+    int64_t bytes;
+  };
+  struct Job {
+    const ConvolutionOperands& operands;
+    const Derived& packed;
+    Scratch scratch;
+    GridBlock block;
+    float* sums;
+  };
+
+  int64_t slice_limit() const {
+    int64_t taps = 1;
+    for (const Phase& phase : sliding_.phases)
+      taps = std::max<int64_t>(taps, static_cast<int64_t>(phase.taps.size()));
+    return std::max<int64_t>(16, kPanelBytes / (taps * panel_ * 4));
+  }
+  /// Pixels 4 KB apart, read in place, would meet in one set of the first-level cache: more rows than it has
+  /// ways.
+  bool aliased() const { return kernels_.gemm.tile_rows > 8 && spec_.source_stride % 1024 == 0; }
+
+  Scratch scratch(std::byte* base) const {
+    Carve carve(base);
+    Scratch s;
+    const int64_t pixels = most_images_ * most_rows_ * sliding_.columns;
+    s.source = carve.take<const float*>(pixels);
+    s.destination = carve.take<float*>(pixels);
+    s.strip = carve.take<float>(window_.strip_floats(most_images_, most_rows_));
+    s.bytes = carve.used();
+    return s;
+  }
+  Derived derived(std::byte* base) const {
+    Carve carve(base);
+    Derived d;
+    d.weights = carve.take<float>(packed_floats_);
+    d.bias = carve.take<float>(spec_.epilogue.bias ? groups_ * width_ : 0);
+    d.bytes = carve.used();
+    return d;
+  }
+
+  GridBlocks blocks(int64_t n) const {
+    const int64_t share = std::max(kPixelsAtOnce, n * sliding_.grid_pixels() / kItems);
+    return GridBlocks(n, sliding_.rows, sliding_.columns, std::min(most_pixels_, share));
+  }
+  int64_t splits(int64_t n, const GridBlocks& blocks) const {
+    double flops = 0;
+    for (const Phase& phase : sliding_.phases) {
+      flops += 2.0 * static_cast<double>(n * phase.rows * phase.columns) *
+               static_cast<double>(phase.taps.size()) * static_cast<double>(channels_ * columns_ * groups_);
+    }
+    int64_t splits = std::clamp<int64_t>(ceil_div(kItems, blocks.count()), 1, groups_ * panels_);
+    while (splits > 1 && flops / static_cast<double>(blocks.count() * splits) < kLeastFlops) splits--;
+    return splits;
+  }
+
+  // ---- packed weights
+
+  int64_t packed_at(size_t phase, int64_t group, int64_t slice, int64_t panel) const {
+    const auto taps = static_cast<int64_t>(sliding_.phases[phase].taps.size());
+    const int64_t begin = cut(channels_, slices_, slice), end = cut(channels_, slices_, slice + 1);
+    return phases_[phase].offset +
+           taps * ((group * channels_ + begin) * width_ + panel * panel_ * (end - begin));
+  }
+
+  void pack(const Run& run, const ConvolutionOperands& o, const Derived& packed) const {
+    if (spec_.epilogue.bias) {
+      for (int64_t g = 0; g < groups_; g++) {
+        float* to = packed.bias + g * width_;
+        std::fill(std::copy_n(o.bias + g * columns_, columns_, to), to + width_, 0.0f);
+      }
+    }
+    const int64_t units = groups_ * slices_ * panels_;
+    run.parallel_for(units * static_cast<int64_t>(sliding_.phases.size()), [&](int64_t item, int) {
+      const auto phase = static_cast<size_t>(item / units);
+      const int64_t group = item % units / (slices_ * panels_), slice = item / panels_ % slices_,
+                    panel = item % panels_;
+      const int64_t begin = cut(channels_, slices_, slice), end = cut(channels_, slices_, slice + 1);
+      const int64_t column = panel * panel_, columns = std::min<int64_t>(panel_, columns_ - column);
+      const int64_t ic = spec_.shape.ic_per_group(), oc = spec_.shape.oc;
+      float* to = packed.weights + packed_at(phase, group, slice, panel);
+      for (const Tap& tap : sliding_.phases[phase].taps) {
+        const float* w = o.weights + tap.weight * ic * oc;
+        if (spec_.backward) {
+          kernels_.gemm.pack(w + column * oc + group * channels_ + begin, 1, oc, end - begin, columns, to);
+        } else {
+          kernels_.gemm.pack(w + begin * oc + group * columns_ + column, oc, 1, end - begin, columns, to);
+        }
+        to += (end - begin) * round_up(columns, kernels_.lanes);
+      }
+    });
+  }
+
+  // ---- one block of pixels, panels [first, last) of all groups
+
+  void compute(const Job& job, int64_t first, int64_t last) const {
+    for (int64_t group = first / panels_; group * panels_ < last; group++) {
+      const int64_t begin = std::max(first - group * panels_, int64_t{0});
+      const int64_t end = std::min(last - group * panels_, panels_);
+      for (int64_t slice = 0; slice < slices_; slice++) {
+        const int64_t channel = group * channels_ + cut(channels_, slices_, slice);
+        const int64_t channels = cut(channels_, slices_, slice + 1) - cut(channels_, slices_, slice);
+        window_.fill(kernels_, job.operands.source.f32(), job.block, channel, channels, job.scratch.strip);
+        for (size_t phase = 0; phase < phases_.size(); phase++) {
+          const int64_t pixels = address(job, sliding_.phases[phase], channel);
+          for (int64_t panel = begin; panel < end; panel++) multiply(job, phase, group, slice, panel, pixels);
+        }
+      }
+    }
+  }
+
+  /// Writes the addresses of the block's pixels, source and destination. Returns their number.
+  int64_t address(const Job& job, const Phase& phase, int64_t channel) const {
+    const GridBlock& b = job.block;
+    const Tensor& to = job.operands.destination;
+    const float* from = window_.origin(job.operands.source.f32(), b, channel, job.scratch.strip);
+    const int64_t row_end = std::min(b.row_end, phase.rows), columns = phase.columns;
+    const int64_t point = window_.point_stride(), spread = sliding_.spread[1] * to.stride;
+    int64_t count = 0;
+    for (int64_t image = b.image_begin; image < b.image_end; image++) {
+      for (int64_t row = b.row_begin; row < row_end; row++) {
+        const float* a = from + (image - b.image_begin) * window_.image_stride(b) +
+                         (row - b.row_begin) * window_.row_stride();
+        const int64_t line = image * sliding_.destination_h + phase.origin_h + row * sliding_.spread[0];
+        float* c = to.f32() + (line * sliding_.destination_w + phase.origin_w) * to.stride;
+        const float** source = job.scratch.source + count;
+        float** destination = job.scratch.destination + count;
+        for (int64_t q = 0; q < columns; q++) {
+          source[q] = a + q * point;
+          destination[q] = c + q * spread;
+        }
+        count += columns;
+      }
+    }
+    return count;
+  }
+
+  void multiply(const Job& job, size_t phase, int64_t group, int64_t slice, int64_t panel,
+                int64_t pixels) const {
+    const Window::Pieces& pieces = phases_[phase].pieces;
+    const int64_t begin = cut(channels_, slices_, slice), end = cut(channels_, slices_, slice + 1);
+    const int64_t column = panel * panel_;
+    GemmBlock g{
+        .a = nullptr,
+        .a_offset = 0,
+        .c = nullptr,
+        .c_offset = group * columns_ + column,
+        .rows = 0,
+        .taps = pieces.offsets.data(),
+        .tap_count = static_cast<int64_t>(pieces.offsets.size()),
+        .k = (end - begin) * pieces.taps_per_piece,
+        .b = job.packed.weights + packed_at(phase, group, slice, panel),
+        .columns = std::min<int64_t>(panel_, columns_ - column),
+        .bias = spec_.epilogue.bias ? job.packed.bias + group * width_ + column : nullptr,
+        .accumulate = slice > 0,
+    };
+    const int64_t count = ceil_div(pixels, kPixelsAtOnce);
+    for (int64_t i = 0; i < count; i++) {
+      const int64_t from = cut(pixels, count, i), to = cut(pixels, count, i + 1);
+      g.a = job.scratch.source + from;
+      g.c = job.scratch.destination + from;
+      g.rows = to - from;
+      kernels_.gemm.block(g);
+      if (slice == slices_ - 1) finish(job, g.c_offset, g.columns, i, from, to);
+    }
+  }
+
+  /// Residual, activation and moments of pixels [from, to) of the block, the part-th piece. Forward only,
+  /// where the pixels of a block follow each other.
+  void finish(const Job& job, int64_t column, int64_t columns, int64_t part, int64_t from, int64_t to) const {
+    const Epilogue& e = spec_.epilogue;
+    const bool changes = e.residual || e.activation != static_cast<int>(FusedActivation::none);
+    if (!changes && !e.moments) return;
+    const Tensor& y = job.operands.destination;
+    const Tensor& residual = job.operands.residual;
+    const int64_t pixel = first_pixel(job.block) + from;
+    float* block = y.f32() + pixel * y.stride + column;
+    if (changes) {
+      kernels_.conv.finish[e.activation]({
+          .y = block,
+          .y_stride = y.stride,
+          .residual = e.residual ? residual.f32() + pixel * residual.stride + column : nullptr,
+          .residual_stride = residual.stride,
+          .pixels = to - from,
+          .columns = columns,
+      });
+    }
+    if (!e.moments) return;
+    float* sums = job.sums + part * 2 * spec_.shape.oc + column;
+    kernels_.conv.moments(block, y.stride, to - from, columns, sums, sums + spec_.shape.oc);
+  }
+
+  // ---- moments: for each block and each piece of it, mean[oc] and m2[oc]
+
+  /// The place of a block's first part, given its first pixel: at least as many places as parts before it.
+  static int64_t first_part(int64_t block, int64_t pixel) { return pixel / kPixelsAtOnce + block; }
+  int64_t first_pixel(const GridBlock& block) const {
+    return (block.image_begin * sliding_.rows + block.row_begin) * sliding_.columns;
+  }
+  int64_t sums_at(int64_t index, const GridBlock& block) const {
+    return first_part(index, first_pixel(block)) * 2 * spec_.shape.oc;
+  }
+  /// first_part() of what follows the last block, at most, for any n.
+  int64_t most_parts() const {
+    const int64_t n = spec_.shape.n, pixels = sliding_.grid_pixels();
+    const int64_t least = std::min(kPixelsAtOnce, most_pixels_);
+    const int64_t blocks = pixels > least ? n * ceil_div(pixels, least) : ceil_div(n, least / pixels);
+    return first_part(blocks, n * pixels) + 1;
+  }
+
+  /// Joins them in double, in the order of the pixels (Chan, Golub and LeVeque, 1979).
+  void combine(const Run& run, const ConvolutionOperands& o, const GridBlocks& blocks,
+               const float* sums) const {
+    constexpr int64_t kChannels = 32;
+    const int64_t oc = spec_.shape.oc;
+    run.parallel_blocks(oc, kChannels, [&](int64_t begin, int64_t end, int) {
+      double mean[kChannels] = {}, m2[kChannels] = {};
+      double seen = 0;
+      for (int64_t b = 0; b < blocks.count(); b++) {
+        const GridBlock block = blocks.at(b);
+        const int64_t pixels =
+            (block.image_end - block.image_begin) * (block.row_end - block.row_begin) * sliding_.columns;
+        const int64_t parts = ceil_div(pixels, kPixelsAtOnce);
+        for (int64_t i = 0; i < parts; i++) {
+          const double more = static_cast<double>(cut(pixels, parts, i + 1) - cut(pixels, parts, i));
+          const double total = seen + more;
+          const float* part = sums + sums_at(b, block) + i * 2 * oc;
+          for (int64_t j = begin; j < end; j++) {
+            const double delta = static_cast<double>(part[j]) - mean[j - begin];
+            mean[j - begin] += delta * (more / total);
+            m2[j - begin] += static_cast<double>(part[oc + j]) + delta * delta * (seen * more / total);
+          }
+          seen = total;
+        }
+      }
+      for (int64_t j = begin; j < end; j++) {
+        o.mean[j] = static_cast<float>(mean[j - begin]);
+        o.variance[j] = static_cast<float>(m2[j - begin] / seen);
+        o.unbiased[j] = static_cast<float>(m2[j - begin] / std::max(seen - 1, 1.0));
+      }
+    });
+  }
+
+  const ConvolutionSpec spec_;
+  const Kernels& kernels_;
+  const Sliding sliding_;
+  const int64_t groups_;
+  /// Of the source and the destination, in a group.
+  const int64_t channels_, columns_;
+  const int64_t panel_, panels_;
+  /// Packed floats of all panels of a group, for one row of weights.
+  const int64_t width_;
+  /// Parts of the source channels, so that a panel of one fits the cache.
+  const int64_t slices_;
+  const Window window_;
+  std::vector<PhasePlan> phases_;
+  int64_t packed_floats_ = 0;
+  int64_t most_pixels_, most_images_, most_rows_;
+};
+
+}  // namespace
+
+std::unique_ptr<Convolution> make_direct_convolution(const ConvolutionSpec& spec) {
+  return std::make_unique<DirectConvolution>(spec);
+}
+
+}  // namespace dl

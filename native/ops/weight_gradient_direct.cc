@@ -1,0 +1,219 @@
+// Direct weight gradient: dw[tap][ic][oc] = Σ_pixels x[pixel + tap][ic] · dy[pixel][oc], db[oc] = Σ_pixels
+// dy[pixel][oc].
+//
+// Pixels are cut into slabs, by shape; within a slab, parts of dw (a group, a slice of input channels, some
+// panels of output channels) are work items of their own. An item walks over its slab: a block of x with its
+// padding is copied into a strip, a few pixels of a panel of dy are packed, and small tiles of dw are summed
+// in registers over those pixels. The sums of the slabs are added in their order. Few slabs are made where dw
+// is large.
+#include <algorithm>
+
+#include "kernels/kernels.h"
+#include "ops/convolution.h"
+
+namespace dl {
+namespace {
+
+/// Of a strip of x, in the second-level cache.
+constexpr int64_t kStripBytes = 256 << 10;
+/// Input channels of a slice: the part of dw that one panel sweeps stays in the second-level cache.
+constexpr int64_t kSliceChannels = 128;
+constexpr int64_t kMostPixels = 1024;
+/// Pixels that a tile of dw is summed over at a time: their panel of dy and their piece of x stay in the
+/// first-level cache, and the tile is loaded and stored once in as many multiply-adds.
+constexpr int64_t kPixelsSummed = 160;
+constexpr int64_t kItems = 16;
+constexpr int64_t kMostSlabs = 16;
+/// Of all slabs' sums together.
+constexpr int64_t kSlabBytes = 8 << 20;
+
+class DirectWeightGradient final : public WeightGradient {
+ public:
+  explicit DirectWeightGradient(const WeightGradientSpec& spec)
+      : spec_(spec),
+        kernels_(spec.kernels),
+        sliding_(sliding_forward(spec.shape)),
+        groups_(spec.shape.attributes.groups),
+        channels_(spec.shape.ic_per_group()),
+        columns_(spec.shape.oc_per_group()),
+        panel_(kernels_.gemm.panel),
+        panels_(ceil_div(columns_, panel_)),
+        slices_(ceil_div(channels_, kSliceChannels)),
+        window_(sliding_, spec.x_stride, ceil_div(channels_, slices_), false),
+        pieces_(window_.pieces(sliding_.phases[0], slices_ == 1 ? channels_ : -1)) {
+    const int64_t pixel_bytes = ceil_div(channels_, slices_) * 4 * sliding_.step[0] * sliding_.step[1];
+    most_pixels_ = std::clamp<int64_t>(kStripBytes / pixel_bytes, kPixelsSummed, kMostPixels);
+    const int64_t pixels = sliding_.grid_pixels();
+    most_images_ = std::clamp<int64_t>(most_pixels_ / pixels, 1, spec_.shape.n);
+    most_rows_ = pixels <= most_pixels_
+                     ? sliding_.rows
+                     : GridBlocks(1, sliding_.rows, sliding_.columns, most_pixels_).max_rows();
+  }
+
+  Needs needs() const override {
+    Needs needs;
+    needs.scratch = scratch(nullptr).bytes;
+    needs.workspace = workspace(nullptr, most_slabs()).bytes;
+    return needs;
+  }
+
+  void run(const Run& run, const Tensor& x, const Tensor& dy, float* dw, float* db) const override {
+    const int64_t n = x.shape[0], weights = spec_.shape.weights(), oc = spec_.shape.oc;
+    const GridBlocks blocks = this->blocks(n);
+    const int64_t slabs = std::min(most_slabs(), blocks.count());
+    const int64_t outer = groups_ * slices_;
+    const int64_t splits = std::clamp<int64_t>(ceil_div(kItems, slabs * outer), 1, panels_);
+    const Workspace sums = workspace(run.workspace, slabs);
+    run.parallel_for(slabs * outer * splits, [&](int64_t item, int thread) {
+      const int64_t split = item % splits, part = item / splits % outer, slab = item / splits / outer;
+      Job job{x,
+              dy,
+              slabs > 1 ? sums.weights + slab * weights : dw,
+              spec_.bias ? sums.bias + slab * oc : nullptr,
+              scratch(run.scratch<std::byte>(thread)),
+              part / slices_,
+              part % slices_,
+              cut(panels_, splits, split),
+              cut(panels_, splits, split + 1)};
+      const int64_t begin = cut(blocks.count(), slabs, slab), end = cut(blocks.count(), slabs, slab + 1);
+      if (job.bias && job.slice == 0) clear_bias(job);
+      for (int64_t b = begin; b < end; b++) add_block(job, blocks.at(b), b > begin);
+    });
+    if (slabs > 1) {
+      constexpr int64_t kGrain = 16384;
+      run.parallel_blocks(weights, kGrain, [&](int64_t begin, int64_t end, int) {
+        kernels_.conv.add_parts(sums.weights + begin, weights, slabs, end - begin, dw + begin);
+      });
+    }
+    if (!spec_.bias) return;
+    for (int64_t j = 0; j < oc; j++) {
+      double total = 0;
+      for (int64_t slab = 0; slab < slabs; slab++) total += sums.bias[slab * oc + j];
+      db[j] = static_cast<float>(total);
+    }
+  }
+
+ private:
+  struct Workspace {
+    float* weights;
+    double* bias;
+    int64_t bytes;
+  };
+  struct Scratch {
+    const float** pixels;
+    float* strip;
+    float* panel;
+    int64_t bytes;
+  };
+  /// Part of a slab: panels [first, last) of one group and slice.
+  struct Job {
+    const Tensor& x;
+    const Tensor& dy;
+    float* weights;
+    double* bias;
+    Scratch scratch;
+    int64_t group, slice;
+    int64_t first, last;
+  };
+
+  Scratch scratch(std::byte* base) const {
+    Carve carve(base);
+    Scratch s;
+    s.pixels = carve.take<const float*>(most_images_ * most_rows_ * sliding_.columns);
+    s.strip = carve.take<float>(window_.strip_floats(most_images_, most_rows_));
+    s.panel = carve.take<float>(kPixelsSummed * panel_);
+    s.bytes = carve.used();
+    return s;
+  }
+  Workspace workspace(std::byte* base, int64_t slabs) const {
+    Carve carve(base);
+    Workspace w;
+    w.weights = carve.take<float>(slabs > 1 ? slabs * spec_.shape.weights() : 0);
+    w.bias = carve.take<double>(spec_.bias ? slabs * spec_.shape.oc : 0);
+    w.bytes = carve.used();
+    return w;
+  }
+
+  GridBlocks blocks(int64_t n) const {
+    const int64_t share = std::max(kPixelsSummed, n * sliding_.grid_pixels() / kItems);
+    return GridBlocks(n, sliding_.rows, sliding_.columns, std::min(most_pixels_, share));
+  }
+  int64_t most_slabs() const {
+    return std::clamp<int64_t>(kSlabBytes / (spec_.shape.weights() * 4), 1, kMostSlabs);
+  }
+
+  void clear_bias(const Job& job) const {
+    const int64_t begin = job.first * panel_, end = std::min(job.last * panel_, columns_);
+    std::fill_n(job.bias + job.group * columns_ + begin, end - begin, 0.0);
+  }
+
+  void add_block(const Job& job, const GridBlock& block, bool accumulate) const {
+    const int64_t begin = cut(channels_, slices_, job.slice);
+    const int64_t channels = cut(channels_, slices_, job.slice + 1) - begin;
+    const int64_t channel = job.group * channels_ + begin;
+    window_.fill(kernels_, job.x.f32(), block, channel, channels, job.scratch.strip);
+    const int64_t pixels = address(job, block, channel);
+    const int64_t first = (block.image_begin * sliding_.rows + block.row_begin) * sliding_.columns;
+    const int64_t parts = ceil_div(pixels, kPixelsSummed);
+    for (int64_t i = 0; i < parts; i++) {
+      const int64_t from = cut(pixels, parts, i), to = cut(pixels, parts, i + 1);
+      for (int64_t panel = job.first; panel < job.last; panel++) {
+        const int64_t column = panel * panel_, columns = std::min<int64_t>(panel_, columns_ - column);
+        const int64_t at = job.group * columns_ + column;
+        const float* dy = job.dy.f32() + (first + from) * job.dy.stride + at;
+        if (job.bias && job.slice == 0) {
+          kernels_.conv.add_sums(dy, job.dy.stride, to - from, columns, job.bias + at);
+        }
+        kernels_.gemm.pack(dy, job.dy.stride, 1, to - from, columns, job.scratch.panel);
+        for (size_t t = 0; t < pieces_.offsets.size(); t++) {
+          kernels_.gemm.outer({
+              .a = job.scratch.pixels + from,
+              .offset = pieces_.offsets[t],
+              .m = channels * pieces_.taps_per_piece,
+              .b = job.scratch.panel,
+              .b_stride = round_up(columns, kernels_.lanes),
+              .rows = to - from,
+              .c = job.weights + (pieces_.weights[t] * channels_ + begin) * spec_.shape.oc + at,
+              .c_stride = spec_.shape.oc,
+              .columns = columns,
+              .accumulate = accumulate || i > 0,
+          });
+        }
+      }
+    }
+  }
+
+  int64_t address(const Job& job, const GridBlock& block, int64_t channel) const {
+    const float* from = window_.origin(job.x.f32(), block, channel, job.scratch.strip);
+    const int64_t point = window_.point_stride();
+    const float** pixel = job.scratch.pixels;
+    for (int64_t image = block.image_begin; image < block.image_end; image++) {
+      for (int64_t row = block.row_begin; row < block.row_end; row++) {
+        const float* a = from + (image - block.image_begin) * window_.image_stride(block) +
+                         (row - block.row_begin) * window_.row_stride();
+        for (int64_t q = 0; q < sliding_.columns; q++) *pixel++ = a + q * point;
+      }
+    }
+    return pixel - job.scratch.pixels;
+  }
+
+  const WeightGradientSpec spec_;
+  const Kernels& kernels_;
+  const Sliding sliding_;
+  const int64_t groups_;
+  /// Of x and dy, in a group.
+  const int64_t channels_, columns_;
+  const int64_t panel_, panels_;
+  const int64_t slices_;
+  const Window window_;
+  const Window::Pieces pieces_;
+  int64_t most_pixels_, most_images_, most_rows_;
+};
+
+}  // namespace
+
+std::unique_ptr<WeightGradient> make_direct_weight_gradient(const WeightGradientSpec& spec) {
+  return std::make_unique<DirectWeightGradient>(spec);
+}
+
+}  // namespace dl

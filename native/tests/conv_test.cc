@@ -1,0 +1,426 @@
+// Convolutions and their gradients against plain loops in double.
+#include "kernels/conv/reference.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "plan/op.h"
+#include "tests/harness.h"
+
+namespace dl::test {
+namespace {
+
+using reference::ConvShape;
+
+// Kernels, strides, paddings and dilations of the nets, and awkward ones; channel counts around every vector
+// and panel length; more pixels than a block, more channels than a slice.
+const std::vector<ConvShape> kShapes{
+    {.n = 3,
+     .ih = 8,
+     .iw = 8,
+     .ic = 16,
+     .oc = 32,
+     .kh = 3,
+     .kw = 3,
+     .top = 1,
+     .bottom = 1,
+     .left = 1,
+     .right = 1},
+    {.n = 2,
+     .ih = 21,
+     .iw = 19,
+     .ic = 5,
+     .oc = 7,
+     .kh = 3,
+     .kw = 3,
+     .top = 1,
+     .bottom = 1,
+     .left = 1,
+     .right = 1},
+    {.n = 5,
+     .ih = 7,
+     .iw = 9,
+     .ic = 17,
+     .oc = 49,
+     .kh = 3,
+     .kw = 3,
+     .sh = 2,
+     .sw = 2,
+     .top = 1,
+     .bottom = 1,
+     .left = 1,
+     .right = 1},
+    {.n = 2,
+     .ih = 8,
+     .iw = 8,
+     .ic = 8,
+     .oc = 24,
+     .kh = 3,
+     .kw = 3,
+     .sh = 2,
+     .sw = 2,
+     .top = 0,
+     .bottom = 1,
+     .left = 0,
+     .right = 1},
+    {.n = 2,
+     .ih = 30,
+     .iw = 30,
+     .ic = 3,
+     .oc = 20,
+     .kh = 7,
+     .kw = 7,
+     .sh = 2,
+     .sw = 2,
+     .top = 3,
+     .bottom = 3,
+     .left = 3,
+     .right = 3},
+    {.n = 1,
+     .ih = 23,
+     .iw = 23,
+     .ic = 3,
+     .oc = 11,
+     .kh = 11,
+     .kw = 11,
+     .sh = 4,
+     .sw = 4,
+     .top = 2,
+     .bottom = 2,
+     .left = 2,
+     .right = 2},
+    {.n = 3, .ih = 6, .iw = 6, .ic = 33, .oc = 31, .kh = 1, .kw = 1},
+    {.n = 3, .ih = 7, .iw = 6, .ic = 12, .oc = 40, .kh = 1, .kw = 1, .sh = 2, .sw = 2},
+    {.n = 2,
+     .ih = 5,
+     .iw = 6,
+     .ic = 4,
+     .oc = 6,
+     .kh = 1,
+     .kw = 1,
+     .sh = 2,
+     .sw = 3,
+     .top = 1,
+     .bottom = 0,
+     .left = 2,
+     .right = 1},
+    {.n = 2,
+     .ih = 11,
+     .iw = 12,
+     .ic = 9,
+     .oc = 10,
+     .kh = 3,
+     .kw = 3,
+     .top = 2,
+     .bottom = 2,
+     .left = 2,
+     .right = 2,
+     .dh = 2,
+     .dw = 2},
+    {.n = 2,
+     .ih = 13,
+     .iw = 11,
+     .ic = 6,
+     .oc = 18,
+     .kh = 3,
+     .kw = 2,
+     .sh = 2,
+     .sw = 3,
+     .top = 3,
+     .bottom = 1,
+     .left = 0,
+     .right = 2,
+     .dh = 3,
+     .dw = 2},
+    {.n = 2, .ih = 9, .iw = 8, .ic = 14, .oc = 15, .kh = 5, .kw = 1, .top = 2, .bottom = 2},
+    {.n = 2, .ih = 6, .iw = 17, .ic = 10, .oc = 8, .kh = 1, .kw = 7, .left = 3, .right = 3},
+    {.n = 3, .ih = 1, .iw = 40, .ic = 7, .oc = 13, .kh = 1, .kw = 5, .sh = 1, .sw = 2, .left = 1, .right = 2},
+    {.n = 37, .ic = 65, .oc = 10, .kh = 1, .kw = 1},
+    {.n = 1, .ic = 130, .oc = 100, .kh = 1, .kw = 1},
+    {.n = 20, .ic = 1024, .oc = 5, .kh = 1, .kw = 1},
+    {.n = 3, .ic = 11000, .oc = 3, .kh = 1, .kw = 1},
+    {.n = 1,
+     .ih = 3,
+     .iw = 3,
+     .ic = 1201,
+     .oc = 9,
+     .kh = 3,
+     .kw = 3,
+     .top = 1,
+     .bottom = 1,
+     .left = 1,
+     .right = 1},
+    {.n = 1,
+     .ih = 4,
+     .iw = 4,
+     .ic = 3,
+     .oc = 1200,
+     .kh = 3,
+     .kw = 3,
+     .sh = 2,
+     .sw = 2,
+     .top = 1,
+     .bottom = 1,
+     .left = 1,
+     .right = 1},
+    {.n = 2,
+     .ih = 9,
+     .iw = 9,
+     .ic = 64,
+     .oc = 96,
+     .kh = 3,
+     .kw = 3,
+     .top = 1,
+     .bottom = 1,
+     .left = 1,
+     .right = 1,
+     .groups = 2},
+    {.n = 2,
+     .ih = 8,
+     .iw = 7,
+     .ic = 24,
+     .oc = 36,
+     .kh = 3,
+     .kw = 3,
+     .sh = 2,
+     .sw = 2,
+     .top = 1,
+     .bottom = 1,
+     .left = 1,
+     .right = 1,
+     .groups = 6},
+    {.n = 2,
+     .ih = 10,
+     .iw = 9,
+     .ic = 19,
+     .oc = 19,
+     .kh = 3,
+     .kw = 3,
+     .top = 1,
+     .bottom = 1,
+     .left = 1,
+     .right = 1,
+     .groups = 19},
+    {.n = 2,
+     .ih = 9,
+     .iw = 10,
+     .ic = 8,
+     .oc = 24,
+     .kh = 5,
+     .kw = 5,
+     .sh = 2,
+     .sw = 2,
+     .top = 2,
+     .bottom = 2,
+     .left = 2,
+     .right = 2,
+     .groups = 8},
+    {.n = 2,
+     .ih = 40,
+     .iw = 41,
+     .ic = 4,
+     .oc = 4,
+     .kh = 3,
+     .kw = 3,
+     .top = 1,
+     .bottom = 1,
+     .left = 1,
+     .right = 1},
+    {.n = 70,
+     .ih = 4,
+     .iw = 4,
+     .ic = 6,
+     .oc = 18,
+     .kh = 3,
+     .kw = 3,
+     .top = 1,
+     .bottom = 1,
+     .left = 1,
+     .right = 1},
+    {.n = 1,
+     .ih = 2,
+     .iw = 2,
+     .ic = 3,
+     .oc = 3,
+     .kh = 3,
+     .kw = 3,
+     .top = 4,
+     .bottom = 5,
+     .left = 6,
+     .right = 3},
+};
+
+std::string label(const ConvShape& s) {
+  return text("x [", s.n, ",", s.ih, ",", s.iw, ",", s.ic, "] oc ", s.oc, " kernel ", s.kh, "x", s.kw,
+              " stride ", s.sh, ",", s.sw, " pad ", s.top, ",", s.bottom, ",", s.left, ",", s.right,
+              " dilation ", s.dh, ",", s.dw, " groups ", s.groups);
+}
+
+Attributes attributes(const ConvShape& s) {
+  return {{"stride", list(s.sh, s.sw)},
+          {"pad", list(s.top, s.bottom, s.left, s.right)},
+          {"dilation", list(s.dh, s.dw)},
+          {"groups", static_cast<double>(s.groups)}};
+}
+
+Attributes with(Attributes a, const Attributes& more) {
+  a.insert(more.begin(), more.end());
+  return a;
+}
+
+Value image(const ConvShape& s) {
+  return batch({s.n, s.ih, s.iw, s.ic});
+}
+Value result(const ConvShape& s) {
+  return batch({s.n, s.oh(), s.ow(), s.oc});
+}
+Value weights(const ConvShape& s) {
+  return fixed({s.kh, s.kw, s.ic / s.groups, s.oc});
+}
+
+/// Sums of k products: each addition rounds by at most half a unit of a partial sum.
+double tolerance(int64_t k) {
+  return (8 + static_cast<double>(k)) * 6e-8;
+}
+
+TEST(conv2d) {
+  for (const ConvShape& s : kShapes) {
+    Context context(label(s));
+    const Value x = random(image(s), 1), w = random(weights(s), 2);
+    const Value y = with_data(result(s), reference::conv2d<double>(s, x.data, w.data));
+    check_op(
+        {.op = "conv2d",
+         .attributes = with(
+             attributes(s),
+             {{"bias", false}, {"residual", false}, {"activation", std::string("none")}, {"moments", false}}),
+         .inputs = {x, w},
+         .outputs = {result(s)}},
+        {y}, tolerance(s.kh * s.kw * s.ic / s.groups));
+  }
+}
+
+TEST(conv2d_epilogue) {
+  for (const ConvShape& s : kShapes) {
+    for (const std::string activation : {"none", "relu", "relu6"}) {
+      Context context(label(s) + " " + activation);
+      const Value x = random(image(s), 1), w = random(weights(s), 2);
+      const Value bias = random(fixed({s.oc}), 3, 2, 4), residual = random(result(s), 4, -3, 3);
+      Value y = with_data(result(s), reference::conv2d<double>(s, x.data, w.data));
+      Value mean = fixed({s.oc}), variance = fixed({s.oc}), unbiased = fixed({s.oc});
+      for (int64_t i = 0; i < y.elements(); i++) {
+        y[i] += bias[i % s.oc] + residual[i];
+        if (activation != "none") y[i] = std::max(0.0, y[i]);
+        if (activation == "relu6") y[i] = std::min(6.0, y[i]);
+      }
+      const double count = static_cast<double>(y.elements() / s.oc);
+      for (int64_t i = 0; i < y.elements(); i++) mean[i % s.oc] += y[i] / count;
+      for (int64_t i = 0; i < y.elements(); i++)
+        variance[i % s.oc] += std::pow(y[i] - mean[i % s.oc], 2) / count;
+      for (int64_t j = 0; j < s.oc; j++) unbiased[j] = variance[j] * count / std::max(1.0, count - 1);
+      check_op({.op = "conv2d",
+                .attributes =
+                    with(attributes(s),
+                         {{"bias", true}, {"residual", true}, {"activation", activation}, {"moments", true}}),
+                .inputs = {x, w, bias, residual},
+                .outputs = {result(s), fixed({s.oc}), fixed({s.oc}), fixed({s.oc})}},
+               {y, mean, variance, unbiased}, 4 * tolerance(s.kh * s.kw * s.ic / s.groups));
+    }
+  }
+}
+
+TEST(conv2d_grad_input) {
+  for (const ConvShape& s : kShapes) {
+    Context context(label(s));
+    const Value dy = random(result(s), 5), w = random(weights(s), 2);
+    const Value dx = with_data(image(s), reference::conv2d_grad_input<double>(s, dy.data, w.data));
+    check_op(
+        {.op = "conv2d_grad_input", .attributes = attributes(s), .inputs = {dy, w}, .outputs = {image(s)}},
+        {dx}, tolerance(s.kh * s.kw * s.oc / s.groups));
+  }
+}
+
+TEST(conv2d_grad_weight) {
+  for (const ConvShape& s : kShapes) {
+    Context context(label(s));
+    const Value x = random(image(s), 1), dy = random(result(s), 5);
+    const Value dw = with_data(weights(s), reference::conv2d_grad_weight<double>(s, x.data, dy.data));
+    Value db = fixed({s.oc});
+    for (int64_t i = 0; i < dy.elements(); i++) db[i % s.oc] += dy[i];
+    const double limit = tolerance(s.n * s.oh() * s.ow());
+    check_op({.op = "conv2d_grad_weight",
+              .attributes = with(attributes(s), {{"bias", true}}),
+              .inputs = {x, dy},
+              .outputs = {weights(s), fixed({s.oc})}},
+             {dw, db}, limit);
+    check_op({.op = "conv2d_grad_weight",
+              .attributes = with(attributes(s), {{"bias", false}}),
+              .inputs = {x, dy},
+              .outputs = {weights(s)}},
+             {dw}, limit);
+  }
+}
+
+// The statistics of values far from zero: what single-pass sums in float would lose.
+TEST(conv2d_moments_far_from_zero) {
+  const ConvShape s{.n = 6, .ih = 16, .iw = 16, .ic = 4, .oc = 20, .kh = 1, .kw = 1};
+  const Value x = random(image(s), 1), w = random(weights(s), 2), bias = random(fixed({s.oc}), 3, 1000, 1001);
+  const auto y = reference::conv2d<double>(s, x.data, w.data);
+  Value mean = fixed({s.oc}), variance = fixed({s.oc});
+  const double count = static_cast<double>(s.n * s.ih * s.iw);
+  for (size_t i = 0; i < y.size(); i++) mean[static_cast<int64_t>(i) % s.oc] += y[i] / count;
+  for (size_t i = 0; i < y.size(); i++) {
+    variance[static_cast<int64_t>(i) % s.oc] +=
+        std::pow(y[i] - mean[static_cast<int64_t>(i) % s.oc], 2) / count;
+  }
+  for_each_isa([&](Isa isa) {
+    const auto got = run_op(
+        {.op = "conv2d",
+         .attributes = with(
+             attributes(s),
+             {{"bias", true}, {"residual", false}, {"activation", std::string("none")}, {"moments", true}}),
+         .inputs = {x, w, bias},
+         .outputs = {result(s), fixed({s.oc}), fixed({s.oc}), fixed({s.oc})}},
+        isa);
+    // y itself is rounded to 6e-5 at 1000: that much noise, not more, may be in a variance of about 0.4.
+    compare(got.outputs[2], variance, 1e-3, "variance ");
+  });
+}
+
+TEST(conv2d_keeps_nan_under_relu) {
+  const ConvShape s{.n = 1, .ih = 5, .iw = 5, .ic = 3, .oc = 4, .kh = 1, .kw = 1};
+  Value x = random(image(s), 1);
+  x[7] = std::nan("");
+  for_each_isa([&](Isa isa) {
+    for (const std::string activation : {"relu", "relu6"}) {
+      const auto got =
+          run_op({.op = "conv2d",
+                  .attributes = with(
+                      attributes(s),
+                      {{"bias", false}, {"residual", false}, {"activation", activation}, {"moments", false}}),
+                  .inputs = {x, random(weights(s), 2)},
+                  .outputs = {result(s)}},
+                 isa);
+      for (int64_t j = 0; j < s.oc; j++) CHECK(std::isnan(got.outputs[0][2 * s.oc + j]));
+    }
+  });
+}
+
+TEST(conv2d_refuses) {
+  const ConvShape s{.n = 1, .ih = 5, .iw = 5, .ic = 4, .oc = 6, .kh = 3, .kw = 3};
+  auto run = [&](const ConvShape& shape, const Value& w, const Value& y) {
+    run_op(
+        {.op = "conv2d_grad_input", .attributes = attributes(shape), .inputs = {y, w}, .outputs = {image(s)}},
+        Isa::scalar);
+  };
+  CHECK_ERROR("E_PLAN", run(s, weights(s), batch({1, 4, 3, 6})));
+  CHECK_ERROR("E_PLAN", run(s, fixed({3, 3, 2, 6}), result(s)));
+  ConvShape bad = s;
+  bad.groups = 3;
+  CHECK_ERROR("E_PLAN", run(bad, weights(s), result(s)));
+  bad = s;
+  bad.sh = 0;
+  CHECK_ERROR("E_PLAN", run(bad, weights(s), result(s)));
+}
+
+}  // namespace
+}  // namespace dl::test
