@@ -49,7 +49,8 @@ export interface Manifest {
   name: string;
   title: string;
   description: string;
-  homepage: string;
+  /** Where its author describes it; none for data that the package made itself. */
+  homepage?: string;
   licence: string;
   citation?: string;
   reader: ReaderName;
@@ -62,6 +63,8 @@ export interface Manifest {
   /** The canonical files; empty for data that the package carries itself, in `datasets/<name>/`. */
   files: ManifestFile[];
   sources: Source[];
+  /** For data that `data make` drew: with which seed, and the SHA-256 of all decoded pixels (see `StickersResult`). */
+  drawn?: { seed: number; sha256: string };
 }
 
 /** All manifests, sorted by name. */
