@@ -118,7 +118,9 @@ export interface Draw {
   color: [number, number, number, number];
   /** Added to each channel of [0, 1]. */
   lighting: number[];
-  /** Weight of the own picture in mixup. */
+  /** Weight of the own pixels in mixup. */
+  blend: number;
+  /** Weight of the own label. */
   mix: number;
   /** Rectangle of the result that comes from the partner; empty for none. */
   cut: [number, number, number, number];
@@ -157,6 +159,7 @@ export function drawAugmentation(
     erase: [0, 0, 0, 0],
     color: [1, 1, 1, 0],
     lighting: Array.from({ length: channels }, () => 0),
+    blend: 1,
     mix: 1,
     cut: [0, 0, 0, 0],
   };
@@ -188,7 +191,7 @@ export function drawAugmentation(
     const share = Math.sqrt(1 - beta(a.cutmix, random));
     draw.cut = around(between(0, width), between(0, height), share * width, share * height, height, width);
     draw.mix = 1 - area(draw.cut) / (height * width);
-  } else if (a.mixup > 0) draw.mix = beta(a.mixup, random);
+  } else if (a.mixup > 0) draw.mix = draw.blend = beta(a.mixup, random);
   return draw;
 }
 

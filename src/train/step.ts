@@ -53,9 +53,10 @@ export const emaName = (name: string): string => `ema/${name}`;
 const levels = (count: number): number => Math.floor(Math.log2(count)) + 1;
 
 /**
- * Feeds: those of `input`; labels, partner (i32[n]) and mix (f32[n]), or target for the other losses; random (i32[4]);
+ * Feeds: those of `input`; labels, partner_labels (i32[n]) and mix (f32[n]), or target for the other losses; random (i32[4]);
  * `lr.<group>`, `decay.<group>`, the optimizer's scalars, `clip` (largest gradient norm, 0 = off), `ema_decay`,
- * `micro` (i32[1], index of the micro-batch).
+ * `loss_weight` (f32[1], 1 where all micro-batches are of one size), `micro`, `micros` (i32[1], index of the micro-batch
+ * and how many the step has).
  * Results: loss f32[1], norm f32[1], and hit i32[n] for cross-entropy.
  * The commit is guarded: it happens only when loss, statistics and gradients are finite.
  */
@@ -72,8 +73,8 @@ export function trainingGraph(options: StepOptions): TrainingGraph {
 
   const parameters = options.groups.flatMap(g => g.parameters).filter(p => graph.state.has(p.name));
   const values = parameters.map(p => graph.state.get(p.name)!);
-  const one = fill([], { value: 1, shape: [1] }, graph)[0]!;
-  const gradients = differentiate(graph, new Map([[total, one]]), values);
+  const weight = graph.feed('loss_weight', fixed([1]));
+  const gradients = differentiate(graph, new Map([[total, weight]]), values);
   const trained = parameters.filter((_, i) => gradients.has(values[i]!));
   const gradientOf = (p: StateSpec): Value => gradients.get(graph.state.get(p.name)!)!;
   graph.outputs.set('loss', total);
@@ -90,8 +91,8 @@ export function trainingGraph(options: StepOptions): TrainingGraph {
       state.push(spec);
       return graph.fromStore(spec.name, fixed([shape[0]!, shape.slice(1).reduce((a, b) => a * b, 1)]));
     });
-    const count = fill([], { value: options.accumulate, shape: [1] }, graph)[0]!;
-    accumulate([graph.feed('micro', fixed([1], 'i32')), count, ...trained.map(gradientOf), ...keep], {
+    const position = ['micro', 'micros'].map(name => graph.feed(name, fixed([1], 'i32')));
+    accumulate([...position, ...trained.map(gradientOf), ...keep], {
       parameters: trained.length,
     });
   }
@@ -172,7 +173,7 @@ function lossOf(graph: Graph, built: BuiltModel, options: StepOptions): { loss: 
 
 function labelFeeds(graph: Graph, output: Value, smoothing: number): { labels: Value; targets: Value } {
   const labels = graph.feed('labels', rows([], 'i32'));
-  const partner = graph.feed('partner', rows([], 'i32'));
+  const partner = graph.feed('partner_labels', rows([], 'i32'));
   const mix = graph.feed('mix', rows([]));
   const targets = softTargets([labels, partner, mix], { classes: output.type.shape.at(-1)!, smoothing })[0]!;
   return { labels, targets };

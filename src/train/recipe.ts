@@ -1,0 +1,95 @@
+// Everything that decides a training besides the model and the data, as plain data. Stored in every checkpoint.
+
+import { DlcourseError } from '../errors.js';
+import { type Augmentation, noAugmentation } from './augmentation.js';
+import { type OptimizerName, type OptimizerOptions, optimizerNamed, optimizers } from './optimizer.js';
+import { defaultSchedule, type ScheduleOptions, scheduleNamed } from './schedule.js';
+import type { LossName } from './step.js';
+
+export interface Recipe extends OptimizerOptions {
+  readonly epochs: number;
+  /** Samples a step: the micro-batches of an accumulation together. */
+  readonly batchSize: number;
+  /** Micro-batches a step. */
+  readonly accumulate: number;
+  readonly seed: number;
+  readonly loss: LossName;
+  readonly optimizer: OptimizerName;
+  /** Largest learning rate of the schedule. */
+  readonly lr: number;
+  readonly weightDecay: number;
+  /** Norms and biases do not decay. */
+  readonly exemptNorms: boolean;
+  readonly schedule: ScheduleOptions;
+  readonly augmentation: Augmentation;
+  /** Share of each target spread over all classes. */
+  readonly labelSmoothing: number;
+  /** Decay of the moving average of all tensors, 0 for none. */
+  readonly ema: number;
+  /** Largest gradient norm, 0 for no limit. */
+  readonly clip: number;
+  /** Stop after this many epochs without a better test loss, 0 for never. */
+  readonly patience: number;
+  /** Threads, which change no result. */
+  readonly threads?: number;
+}
+
+export const defaultRecipe: Recipe = {
+  ...optimizers.sgd.defaults,
+  epochs: 10,
+  batchSize: 128,
+  accumulate: 1,
+  seed: 1,
+  loss: 'cross_entropy',
+  optimizer: 'sgd',
+  lr: optimizers.sgd.defaults.lr,
+  weightDecay: optimizers.sgd.defaults.weightDecay,
+  exemptNorms: false,
+  schedule: defaultSchedule,
+  augmentation: noAugmentation,
+  labelSmoothing: 0,
+  ema: 0,
+  clip: 0,
+  patience: 0,
+};
+
+/**
+ * Fills in what is not given: an optimizer brings its own learning rate, decay and constants.
+ * Throws E_RECIPE naming the field that is out of range.
+ */
+export function makeRecipe(given: Partial<Recipe> = {}): Recipe {
+  const name = given.optimizer ?? defaultRecipe.optimizer;
+  const { lr, weightDecay, ...constants } = optimizerNamed(name).defaults;
+  const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  const recipe: Recipe = { ...defaultRecipe, ...constants, lr, weightDecay, ...known };
+  scheduleNamed(recipe.schedule.name);
+  const whole = (field: 'epochs' | 'batchSize' | 'accumulate' | 'seed' | 'patience', low: number): void => {
+    if (!(Number.isSafeInteger(recipe[field]) && recipe[field] >= low)) {
+      throw recipeError(field, `a whole number of at least ${low}`, recipe[field]);
+    }
+  };
+  whole('epochs', 1);
+  whole('batchSize', 1);
+  whole('accumulate', 1);
+  whole('seed', 0);
+  whole('patience', 0);
+  if (recipe.batchSize % recipe.accumulate !== 0) {
+    throw recipeError('batchSize', `a multiple of ${recipe.accumulate} micro-batches`, recipe.batchSize);
+  }
+  const within = (field: keyof Recipe, low: number, high: number, open = false): void => {
+    const value = recipe[field] as number;
+    if (!(typeof value === 'number' && value >= low && (open ? value < high : value <= high))) {
+      throw recipeError(field, `a number from ${low} to ${open ? 'below ' : ''}${high}`, value);
+    }
+  };
+  within('lr', 0, 1e6);
+  within('weightDecay', 0, 1e6);
+  within('momentum', 0, 1, true);
+  within('labelSmoothing', 0, 1, true);
+  within('ema', 0, 1, true);
+  within('clip', 0, 1e30);
+  return recipe;
+}
+
+const recipeError = (where: string, expected: string, got: unknown): DlcourseError =>
+  new DlcourseError({ code: 'E_RECIPE', class: 'usage', where, problem: `expected ${expected}, got ${got}` });

@@ -1,0 +1,320 @@
+// The state machine of a training: one step, one evaluation, where it stands. It knows no files.
+
+import { DlcourseError } from '../errors.js';
+import type { Graph } from '../graph/graph.js';
+import type { StateSpec } from '../layers/layer.js';
+import type { Model } from '../layers/model.js';
+import { Arena, type Data, Program, type Store } from '../runtime/program.js';
+import type { Feeds, Source } from './inputs.js';
+import { Counts, type Evaluation } from './metrics.js';
+import { epochOrder } from './order.js';
+import type { Recipe } from './recipe.js';
+import { scheduleFactor } from './schedule.js';
+import { evaluationGraph, parameterGroups, type StepOptions, trainingGraph } from './step.js';
+import { defineState } from './weights.js';
+
+/** Where a training stands: everything that is not a tensor. */
+export interface Position {
+  /** Steps done. */
+  readonly step: number;
+  /** Epochs done; the present one is `epoch` (0-based). */
+  readonly epoch: number;
+  /** Steps done in the present epoch. */
+  readonly stepInEpoch: number;
+  /** Sums over the steps of the present epoch. */
+  readonly lossSum: number;
+  readonly hits: number;
+  readonly samples: number;
+}
+
+export const start: Position = { step: 0, epoch: 0, stepInEpoch: 0, lossSum: 0, hits: 0, samples: 0 };
+
+/** What one step says of itself. */
+export interface StepReport {
+  readonly step: number;
+  readonly epoch: number;
+  readonly loss: number;
+  /** Share of right answers among the step's samples; NaN where targets are not classes. */
+  readonly accuracy: number;
+  readonly gradientNorm: number;
+  readonly lr: number;
+  readonly samples: number;
+}
+
+export interface TrainingSetup {
+  readonly model: Model;
+  readonly store: Store;
+  readonly recipe: Recipe;
+  readonly train: Source;
+  readonly test?: Source;
+  readonly classes?: readonly string[];
+  /** Names of tensors that are trained; the others keep their values. */
+  readonly trainable?: (name: string) => boolean;
+  readonly outputWeights?: Readonly<Record<string, number>>;
+  readonly isa?: string;
+}
+
+const SEGMENTS_AFTER = ['reduce', 'check', 'commit'];
+
+export class Training {
+  position: Position = start;
+  readonly stepsPerEpoch: number;
+  readonly totalSteps: number;
+  /** Every tensor that a checkpoint holds: the model's and the optimizer's. */
+  readonly state: readonly StateSpec[];
+  readonly #setup: TrainingSetup;
+  readonly #microBatch: number;
+  readonly #arena = new Arena();
+  readonly #program: Program;
+  readonly #stepOptions: StepOptions;
+  readonly #evaluators = new Map<string, Program>();
+  #order: { epoch: number; samples: Int32Array } | undefined;
+  #prepared: { key: string; feeds: Promise<Feeds> } | undefined;
+
+  constructor(setup: TrainingSetup) {
+    const { model, store, recipe, train } = setup;
+    this.#setup = setup;
+    if (train.length === 0) {
+      throw new DlcourseError({
+        code: 'E_NO_SAMPLES',
+        class: 'data',
+        where: 'training data',
+        problem: 'expected at least one sample, got none',
+      });
+    }
+    const batch = Math.min(recipe.batchSize, train.length);
+    this.#microBatch = Math.ceil(batch / recipe.accumulate);
+    this.stepsPerEpoch = Math.ceil(train.length / batch);
+    this.totalSteps = this.stepsPerEpoch * recipe.epochs;
+    this.#stepOptions = {
+      model,
+      input: graph => train.input(graph),
+      loss: recipe.loss,
+      labelSmoothing: recipe.labelSmoothing,
+      optimizer: recipe.optimizer,
+      optimizerOptions: recipe,
+      groups: parameterGroups(model, recipe.exemptNorms, setup.trainable),
+      ema: recipe.ema > 0,
+      accumulate: recipe.accumulate,
+      ...(setup.outputWeights ? { outputWeights: setup.outputWeights } : {}),
+    };
+    const { graph, state } = trainingGraph(this.#stepOptions);
+    defineState(store, model.state, recipe.seed);
+    defineState(store, state, recipe.seed);
+    this.state = [...model.state, ...state.filter(s => !s.name.startsWith('accumulator/'))];
+    this.#program = this.#compile(graph, this.#microBatch);
+    if (recipe.ema > 0) this.#copyToAverages();
+  }
+
+  #compile(graph: Graph, batch: number): Program {
+    const { store, recipe, isa } = this.#setup;
+    return new Program(graph, {
+      batch,
+      store,
+      arena: this.#arena,
+      ...(recipe.threads ? { threads: recipe.threads } : {}),
+      ...(isa ? { isa } : {}),
+    });
+  }
+
+  /** Bytes of intermediate values in a training step. */
+  get arenaBytes(): number {
+    return this.#program.plan.arenaBytes;
+  }
+
+  /** Moving averages begin as the tensors that they follow. */
+  #copyToAverages(): void {
+    const { model, store } = this.#setup;
+    for (const spec of model.state) store.write(`ema/${spec.name}`, store.read(spec.name));
+  }
+
+  get done(): boolean {
+    return this.position.step >= this.totalSteps;
+  }
+
+  /** Samples of a step, in order; the last step of an epoch may be smaller. */
+  #samples(epoch: number, stepInEpoch: number): Int32Array {
+    const { recipe, train } = this.#setup;
+    if (this.#order?.epoch !== epoch) this.#order = { epoch, samples: epochOrder(train.length, recipe.seed, epoch) };
+    const batch = Math.min(recipe.batchSize, train.length);
+    return this.#order.samples.subarray(stepInEpoch * batch, (stepInEpoch + 1) * batch);
+  }
+
+  #feeds(epoch: number, stepInEpoch: number, micro: number): Promise<Feeds> {
+    const key = `${epoch}/${stepInEpoch}/${micro}`;
+    if (this.#prepared?.key === key) return this.#prepared.feeds;
+    const samples = this.#samples(epoch, stepInEpoch);
+    const part = samples.slice(micro * this.#microBatch, (micro + 1) * this.#microBatch);
+    const feeds = this.#setup.train.feeds(part, { seed: this.#setup.recipe.seed, epoch });
+    feeds.catch(() => {}); // reported by whoever awaits it
+    this.#prepared = { key, feeds };
+    return feeds;
+  }
+
+  /** Micro-batches that a step of `samples` samples has; the last step of an epoch may have fewer. */
+  #micros(samples: number): number {
+    return Math.ceil(samples / this.#microBatch);
+  }
+
+  #scalars(samplesBefore: number): Feeds {
+    const { recipe } = this.#setup;
+    const { step } = this.position;
+    const lr = this.learningRate(step);
+    const f32 = (value: number): Float32Array => Float32Array.of(value);
+    return {
+      'lr.weights': f32(lr),
+      'lr.exempt': f32(lr),
+      'decay.weights': f32(recipe.weightDecay),
+      'decay.exempt': f32(0),
+      momentum: f32(recipe.momentum),
+      beta1: f32(recipe.beta1),
+      beta2: f32(recipe.beta2),
+      alpha: f32(recipe.alpha),
+      epsilon: f32(recipe.epsilon),
+      step: f32(step + 1),
+      clip: f32(recipe.clip),
+      // Averages of the first steps follow closely (as in TensorFlow's ExponentialMovingAverage).
+      ema_decay: f32(Math.min(recipe.ema, (1 + step) / (10 + step))),
+      random: Int32Array.of(recipe.seed | 0, Math.floor(recipe.seed / 2 ** 32) | 0, step, samplesBefore),
+    };
+  }
+
+  learningRate(step: number): number {
+    const { recipe } = this.#setup;
+    return recipe.lr * scheduleFactor(recipe.schedule, step, this.totalSteps, this.stepsPerEpoch);
+  }
+
+  /**
+   * One optimizer step. While it runs, the next batch is read.
+   * Throws E_DIVERGED, with the layer where it began, when something is not finite; nothing has changed then.
+   */
+  async step(): Promise<StepReport> {
+    const { epoch, stepInEpoch, step } = this.position;
+    const samples = this.#samples(epoch, stepInEpoch).length;
+    const micros = this.#micros(samples);
+    let lossSum = 0;
+    let hits = 0;
+    let norm = 0;
+    for (let micro = 0; micro < micros; micro++) {
+      const rows = Math.min(this.#microBatch, samples - micro * this.#microBatch);
+      const feeds = {
+        ...(await this.#feeds(epoch, stepInEpoch, micro)),
+        ...this.#scalars(micro * this.#microBatch),
+        // The mean over micro-batches is the mean over samples also where the last one is smaller.
+        loss_weight: Float32Array.of((rows * micros) / samples),
+        micro: Int32Array.of(micro),
+        micros: Int32Array.of(micros),
+      };
+      const last = micro === micros - 1;
+      const running = this.#program.run(feeds, rows, { segments: ['gradients', ...(last ? SEGMENTS_AFTER : [])] });
+      if (!last) this.#feeds(epoch, stepInEpoch, micro + 1);
+      else if (stepInEpoch + 1 < this.stepsPerEpoch) this.#feeds(epoch, stepInEpoch + 1, 0);
+      else if (epoch + 1 < this.#setup.recipe.epochs) this.#feeds(epoch + 1, 0, 0);
+      const { complete, results } = await running;
+      lossSum += results['loss']![0]! * rows;
+      for (const hit of results['hit'] ?? []) hits += hit;
+      norm = results['norm']![0]!;
+      if (last && !complete) throw await this.#diverged(feeds, rows, lossSum / samples);
+    }
+    const p = this.position;
+    this.position = {
+      ...p,
+      step: step + 1,
+      stepInEpoch: stepInEpoch + 1,
+      lossSum: p.lossSum + lossSum,
+      hits: p.hits + hits,
+      samples: p.samples + samples,
+    };
+    return {
+      step: step + 1,
+      epoch,
+      loss: lossSum / samples,
+      accuracy: this.#setup.train.labels ? hits / samples : Number.NaN,
+      gradientNorm: norm,
+      lr: this.learningRate(step),
+      samples,
+    };
+  }
+
+  /** True when all steps of the present epoch are done. */
+  get epochDone(): boolean {
+    return this.position.stepInEpoch >= this.stepsPerEpoch;
+  }
+
+  /** Goes to the next epoch. */
+  endEpoch(): void {
+    this.position = { ...start, step: this.position.step, epoch: this.position.epoch + 1 };
+  }
+
+  /** Replays the step with a probe at every layer. */
+  async #diverged(feeds: Feeds, rows: number, loss: number): Promise<DlcourseError> {
+    const { graph } = trainingGraph({ ...this.#stepOptions, probes: true });
+    const program = this.#compile(graph, this.#microBatch);
+    const { results } = await program.run(feeds, rows);
+    program.dispose();
+    const where = Object.entries(results).find(([name, flag]) => /^(value|gradient) /.test(name) && flag[0] === 0)?.[0];
+    return new DlcourseError({
+      code: 'E_DIVERGED',
+      class: 'diverged',
+      where: where ? where.replace(/^value /, 'layer ').replace(/^gradient /, 'gradient of ') : 'training',
+      problem: `expected finite numbers in step ${this.position.step + 1}, got NaN or infinity (loss ${loss})`,
+      hint: 'nothing of this step was kept; lower the learning rate, warm up, or clip gradients (--clip 1)',
+    });
+  }
+
+  /** Evaluates the test source (or another) with the trained tensors or their moving averages. */
+  async evaluate(source = this.#setup.test, average = this.#setup.recipe.ema > 0, signal?: AbortSignal): Promise<Evaluation> {
+    if (!source) throw new Error('there is no test data');
+    const { model, classes = [] } = this.#setup;
+    const key = `${average}`;
+    let program = this.#evaluators.get(key);
+    if (!program) {
+      program = this.#compile(evaluationGraph(model, graph => source.input(graph), average), this.#microBatch);
+      this.#evaluators.set(key, program);
+    }
+    return evaluate(program, source, classes, signal);
+  }
+
+  /** Stops the present step before its next op. */
+  cancel(): void {
+    this.#program.cancel();
+  }
+}
+
+/** Runs a compiled evaluation over a whole source. Throws the signal's reason when aborted. */
+export async function evaluate(
+  program: Program,
+  source: Source,
+  classes: readonly string[],
+  signal?: AbortSignal,
+  onProgress?: (done: number) => void,
+): Promise<Evaluation> {
+  const counts = new Counts(classes);
+  await forEachBatch(program, source, (results, samples) => {
+    const output = Object.values(results)[0] as Float32Array;
+    counts.add(output, Int32Array.from(samples, s => source.labels![s]!));
+    onProgress?.(samples.at(-1)! + 1);
+  }, signal);
+  return counts.result();
+}
+
+/** Runs a compiled evaluation on all samples in order; the next batch is read while one runs. */
+export async function forEachBatch(
+  program: Program,
+  source: Source,
+  use: (results: Record<string, Data>, samples: Int32Array) => void,
+  signal?: AbortSignal,
+): Promise<void> {
+  const batch = (at: number): Int32Array =>
+    Int32Array.from({ length: Math.min(program.batch, source.length - at) }, (_, i) => at + i);
+  let next: Promise<Feeds> | undefined;
+  for (let at = 0; at < source.length; at += program.batch) {
+    signal?.throwIfAborted();
+    const samples = batch(at);
+    const feeds = await (next ?? source.feeds(samples, undefined));
+    const running = program.run(feeds, samples.length);
+    next = at + program.batch < source.length ? source.feeds(batch(at + program.batch), undefined) : undefined;
+    next?.catch(() => {});
+    use((await running).results, samples);
+  }
+}
