@@ -76,7 +76,7 @@ export async function getDataset(manifest: Manifest, options: GetOptions = {}): 
     class: 'notFound',
     where: manifest.name,
     problem: `expected a source that works, got ${failures.join(' | ')}`,
-    hint: `fetch it by hand and pass --from FILE; it is described at ${manifest.homepage}`,
+    hint: `fetch it by hand and pass --from FILE${manifest.homepage ? `; see ${manifest.homepage}` : ''}`,
   });
 }
 
@@ -223,9 +223,20 @@ async function npmPack(spec: string, folder: string, signal?: AbortSignal): Prom
 async function makeStaging(parent: string, name: string): Promise<string> {
   try {
     await mkdir(parent, { recursive: true });
+    await removeLeftovers(parent, `.${name}-`);
     return await mkdtemp(path.join(parent, `.${name}-`));
   } catch (error) {
     throw writeError(parent, 'create a folder', error);
+  }
+}
+
+/** Removes what killed runs left behind: a day old, so that it can't be another run's that is still at work. */
+async function removeLeftovers(parent: string, prefix: string): Promise<void> {
+  for (const name of await readdir(parent)) {
+    if (!name.startsWith(prefix)) continue;
+    const place = path.join(parent, name);
+    const age = Date.now() - (await stat(place)).mtimeMs;
+    if (age > 24 * 3600 * 1000) await rm(place, { recursive: true, force: true });
   }
 }
 

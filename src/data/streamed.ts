@@ -15,6 +15,7 @@ export class StreamedSplit implements Split {
   readonly length: number;
   private readonly bytes: number;
   private readonly ahead = new Map<number, Promise<Uint8Array>>();
+  /** Decodes that wait for their turn: those of a `read` stand before those of a `prefetch`. */
   private readonly waiting: (() => void)[] = [];
   private running = 0;
   private knownStatistics: Promise<ChannelStatistics> | undefined;
@@ -57,7 +58,7 @@ export class StreamedSplit implements Split {
       const sample = samples[i];
       checkSample(sample, this.length);
       if (this.ahead.has(sample)) continue;
-      const pixels = this.decodeInTurn(sample);
+      const pixels = this.decodeInTurn(sample, 'later');
       // Whoever reads the sample meets the error; until then it must not count as unhandled.
       pixels.catch(() => {});
       this.ahead.set(sample, pixels);
@@ -98,14 +99,14 @@ export class StreamedSplit implements Split {
   private take(sample: number, signal?: AbortSignal): Promise<Uint8Array> {
     checkSample(sample, this.length);
     const known = this.ahead.get(sample);
-    if (!known) return this.decodeInTurn(sample, signal);
+    if (!known) return this.decodeInTurn(sample, 'now', signal);
     this.ahead.delete(sample);
     return known;
   }
 
-  private async decodeInTurn(sample: number, signal?: AbortSignal): Promise<Uint8Array> {
-    if (this.running >= decodeWidth) await new Promise<void>(resolve => this.waiting.push(resolve));
-    else this.running++;
+  private async decodeInTurn(sample: number, when: 'now' | 'later', signal?: AbortSignal): Promise<Uint8Array> {
+    if (this.running < decodeWidth) this.running++;
+    else await new Promise<void>(turn => (when === 'now' ? this.waiting.unshift(turn) : this.waiting.push(turn)));
     try {
       signal?.throwIfAborted();
       return await this.decode(sample);

@@ -1,7 +1,7 @@
 // `data get` against a server on this machine: resume, retries, wrong bytes, the next source, and nothing half done.
 
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -227,6 +227,29 @@ describe('getDataset', () => {
     put(path.join(folder, 'test.bin'), 'tampered');
     expect((await get(m).result).source).toBe(`${base}/good.tar.gz`);
     expect(readFileSync(path.join(folder, 'test.bin'), 'utf8')).toBe('testing!');
+  });
+
+  test('an abort leaves no half of it, and leftovers of killed runs go after a day', async () => {
+    const abort = new AbortController();
+    handlers['/good.tar.gz'] = (q, s) => {
+      abort.abort(new Error('Ctrl-C'));
+      serve(archive)(q, s);
+    };
+    const m = manifest(archiveAt('/good.tar.gz'));
+    const { folder, result } = get(m, { signal: abort.signal });
+    await expect(result).rejects.toThrow('Ctrl-C');
+    expect(readdirSync(path.dirname(folder))).toEqual([]);
+    for (const [name, hours] of [
+      ['old', 25],
+      ['new', 1],
+    ] as const) {
+      put(path.join(folder, '..', `.${m.name}-${name}`, 'x'), '');
+      const time = Date.now() / 1000 - hours * 3600;
+      utimesSync(path.join(folder, '..', `.${m.name}-${name}`), time, time);
+    }
+    handlers['/good.tar.gz'] = serve(archive);
+    await get(m).result;
+    expect(readdirSync(path.dirname(folder)).sort()).toEqual([`.${m.name}-new`, 'here']);
   });
 
   test('a hostile archive with a matching checksum leaves nothing', async () => {
