@@ -82,7 +82,7 @@ export function confusionSvg(
   const total = sum(rowTotals);
   const hits = counts.reduce((count, row, i) => count + row[i], 0);
   const description = `Confusion matrix of ${n} classes: ${hits} of ${total} on the diagonal.`;
-  return picture(Math.max(right + 86, 420), foot + 18 * list.length, options.title, description, body);
+  return picture(Math.max(right + 86, 420), foot + 18 * list.length + 8, options.title, description, body);
 }
 
 function drawCell(
