@@ -7,6 +7,7 @@
 #include "kernels/optim/optim-inl.h"
 #include "kernels/loss/loss-inl.h"
 #include "kernels/softmax/softmax-inl.h"
+#include "kernels/augment/augment-inl.h"
 #include "kernels/binary/binary-inl.h"
 #include "kernels/conv/conv-inl.h"
 #include "kernels/depthwise/depthwise-inl.h"
@@ -24,6 +25,7 @@ namespace dl::DL_ISA_NAMESPACE {
 inline constexpr Kernels kTable{
     .isa = kIsa,
     .lanes = kLanes,
+    .augment = augment_kernels,
     .lrn = lrn_kernels,
     .rownorm = rownorm_kernels,
     .random = random_kernels,

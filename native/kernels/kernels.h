@@ -7,6 +7,7 @@
 // all-inl.h.
 #pragma once
 #include "isa/isa.h"
+#include "kernels/augment/augment.h"
 #include "kernels/binary/binary.h"
 #include "kernels/conv/conv.h"
 #include "kernels/depthwise/depthwise.h"
@@ -30,6 +31,7 @@ struct Kernels {
   Isa isa;
   /// 32-bit lanes of a vector.
   int lanes;
+  AugmentKernels augment;
   LrnKernels lrn;
   RownormKernels rownorm;
   RandomKernels random;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/carve.h"
 #include "plan/op.h"
 
 namespace dl {
@@ -150,22 +151,5 @@ constexpr int64_t kPixelsAtOnce = 224;
 inline int64_t cut(int64_t total, int64_t count, int64_t i) {
   return total * i / count;
 }
-
-/// Hands out pieces of planned memory, each on a line of its own. With a null base it only counts.
-class Carve {
- public:
-  explicit Carve(std::byte* base) : base_(base) {}
-  template <class T>
-  T* take(int64_t count) {
-    T* piece = base_ ? reinterpret_cast<T*>(base_ + used_) : nullptr;
-    used_ += round_up(count * static_cast<int64_t>(sizeof(T)), 64);
-    return piece;
-  }
-  int64_t used() const { return used_; }
-
- private:
-  std::byte* base_;
-  int64_t used_ = 0;
-};
 
 }  // namespace dl

@@ -76,7 +76,8 @@ Operand place(const Value& value, const Layout& layout, bool output) {
     operand.spec.shape[0] += layout.spare_rows;
     operand.spec.count = 0;
   }
-  operand.spec.stride = value.channels() + (value.strided ? layout.gap : 0);
+  operand.spec.stride =
+      operand.spec.shape.channels() + (value.strided && value.shape.size() > 1 ? layout.gap : 0);
   int64_t bytes = operand.spec.shape.pixels() * operand.spec.stride * operand.item();
   operand.memory = Buffer(static_cast<size_t>(round_up(bytes, 64) + 2 * kZone + 64));
   std::memset(operand.memory.data(), operand.guard, operand.memory.size());
