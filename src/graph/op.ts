@@ -94,6 +94,8 @@ export interface OpSpec<S extends AttributeSpecs> {
   /** This op is an activation y = f(x) of this name, which an op with `takesActivation` can apply while it stores. */
   readonly activation?: string;
   readonly takesActivation?: boolean;
+  /** The op is the sum of its inputs. */
+  readonly sums?: boolean;
   /** With this op's output as one of two addends, the other can become its operand. */
   readonly takesResidual?: (node: Node, residual: Value) => { inputs: Value[]; attributes: Attributes };
   /** This op computes channel moments, which an op with `takesMoments` can compute while it stores. */

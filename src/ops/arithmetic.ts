@@ -23,7 +23,11 @@ export const add = defineOp({
   name: 'add',
   attributes: { activation: word('none') },
   infer: same,
-  inPlace: [[0, 0], [0, 1]],
+  inPlace: [
+    [0, 0],
+    [0, 1],
+  ],
+  sums: true,
   takesActivation: true,
   gradient: ({ dy, outputs, inputs, attributes }): Gradients => {
     const dz = activationGradient(attributes.activation, dy[0]!, outputs[0]!);

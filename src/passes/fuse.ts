@@ -69,7 +69,7 @@ export function fuse(graph: Graph): (value: Value) => Value {
         continue;
       }
     }
-    if (node.op.name === 'add' && node.inputs.length === 2 && node.attributes['activation'] === 'none') {
+    if (node.op.spec.sums && node.inputs.length === 2 && node.attributes['activation'] === 'none') {
       const pick = [0, 1].find(i => {
         const from = producer(node.inputs[i]!, 'takesResidual', true);
         return from && from.attributes['residual'] === false;

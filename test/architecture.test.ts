@@ -1,0 +1,68 @@
+// The architecture as a test: imports only point right, shared code does not know ops by name, the two lists of ops agree.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { native, packageRoot } from '../src/native.js';
+import { opList } from '../src/graph/op.js';
+import '../src/layers/index.js';
+import '../src/train/step.js';
+import '../src/train/inputs.js';
+
+/** From the outside in. A file imports from its own room or from one further down; rooms on a line do not see each other. */
+const rooms = [['cli'], ['train'], ['zoo', 'data', 'report'], ['io'], ['layers'], ['runtime'], ['plan'], ['passes'], ['ops'], ['graph']];
+const depth = new Map(rooms.flatMap((names, i) => names.map(name => [name, i] as const)));
+/** Open to all. */
+const everywhere = new Set(['errors', 'native']);
+
+const root = packageRoot();
+const sources = ['src', 'cli'].flatMap(folder =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith('.ts'))
+    .map(name => join(root, folder, name)),
+);
+
+function roomOf(file: string): string {
+  const [top, second = ''] = relative(root, file).split(/[\\/]/);
+  return top === 'cli' ? 'cli' : second.replace(/\.[tj]s$/, '');
+}
+
+describe('imports', () => {
+  for (const file of sources) {
+    const room = roomOf(file);
+    if (room === 'index' || everywhere.has(room)) continue;
+    test(relative(root, file), () => {
+      expect([...depth.keys()]).toContain(room);
+      const imports = readFileSync(file, 'utf8').matchAll(
+        /^(?:import|export)\s+(?!type\b)[^;]*?from\s+'(\.[^']+)'|\bimport\('(\.[^']+)'\)/gm,
+      );
+      for (const [, fixed, lazy] of imports) {
+        const target = roomOf(resolve(dirname(file), (fixed ?? lazy)!));
+        if (everywhere.has(target) || target === room) continue;
+        expect(`${room} → ${target}: ${(depth.get(target) ?? -1) > depth.get(room)!}`).toBe(`${room} → ${target}: true`);
+      }
+    });
+  }
+});
+
+test('shared code does not know ops by name', () => {
+  const shared = ['src/graph', 'src/passes', 'src/plan', 'src/runtime'].flatMap(folder =>
+    readdirSync(join(root, folder)).map(name => join(root, folder, name)),
+  );
+  shared.push(join(root, 'native/addon.cc'));
+  for (const file of shared) {
+    const code = readFileSync(file, 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '');
+    expect([relative(root, file), code.match(/\bname\s*[!=]==?\s*['"]\w+['"]/)?.[0]]).toEqual([relative(root, file), undefined]);
+  }
+});
+
+test('the addon and TypeScript agree on ops and their attributes', () => {
+  const here = new Map<string, string[]>();
+  for (const [name, op] of opList) {
+    if (op.spec.view || op.spec.concatenates) continue; // never steps
+    const wire = Object.entries(op.attributes).filter(([, spec]) => !spec.local);
+    here.set(name, wire.map(([key]) => key).sort());
+  }
+  const there = Object.entries(native().ops()).map(([name, keys]) => [name, [...keys].sort()] as const);
+  expect(new Map(there)).toEqual(here);
+});
