@@ -52,7 +52,7 @@ test('shared code does not know ops by name', () => {
   shared.push(join(root, 'native/addon.cc'));
   for (const file of shared) {
     const code = readFileSync(file, 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '');
-    expect([relative(root, file), code.match(/\bname\s*[!=]==?\s*['"]\w+['"]/)?.[0]]).toEqual([relative(root, file), undefined]);
+    expect([relative(root, file), code.match(/\bop\.name\s*[!=]==?\s*['"]\w+['"]/)?.[0]]).toEqual([relative(root, file), undefined]);
   }
 });
 

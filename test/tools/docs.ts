@@ -1,0 +1,94 @@
+// Writes the generated parts of README.md and docs/: `npm run docs`. With --check, fails when they are not fresh.
+
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { exitStatus } from '../../src/errors.js';
+import { packageRoot } from '../../src/native.js';
+import { activations } from '../../src/ops/activations.js';
+import { allNetworks } from '../../src/zoo/zoo.js';
+
+const root = packageRoot();
+
+const table = (head: readonly string[], lines: readonly (readonly string[])[]): string =>
+  [head, head.map(() => '---'), ...lines].map(cells => `| ${cells.join(' | ')} |`).join('\n');
+
+const number = (n: number): string => n.toLocaleString('en-US');
+
+async function models(): Promise<string> {
+  const lines = (await allNetworks()).flatMap(network =>
+    Object.entries(network.forms).map(([form, info]) => [
+      `\`${network.name}\``,
+      `${network.family} (${network.year})`,
+      `${form}, ${info.input.join('×')}`,
+      number(info.params),
+      number(info.multiplyAddsMillions),
+      info.top1 === undefined ? '–' : `${(100 * info.top1).toFixed(2)} %`,
+    ]),
+  );
+  return table(['name', 'family', 'form', 'parameters', 'multiply-adds (M)', 'published top-1'], lines);
+}
+
+const activationTable = (): string =>
+  table(
+    ['name', 'formula', 'source'],
+    Object.entries(activations).map(([name, row]) => [`\`${name}\``, row.formula, row.source]),
+  );
+
+const exits = (): string =>
+  table(
+    ['status', 'meaning'],
+    [
+      ['0', 'done'],
+      ...Object.entries({
+        usage: 'the command line is wrong',
+        data: 'the data are wrong: bad images, labels, sizes',
+        notFound: 'something named is not there, or cannot be read',
+        refusedFile: 'a file is not what it should be',
+        internal: 'a bug of dlcourse',
+        resources: 'not enough memory or other resources',
+        write: 'a file could not be written or synced',
+        interrupted: 'stopped, everything saved, can be resumed (not by a signal)',
+        integrity: 'a file is damaged',
+        permission: 'not permitted',
+        mismatch: 'does not match: other data, other model than the run or the weights',
+        diverged: 'the training diverged (NaN or infinity)',
+        checkFailed: 'a check failed: --min-accuracy was not reached',
+      }).map(([name, meaning]) => [String(exitStatus[name as keyof typeof exitStatus]), meaning]),
+      ['128 + n', 'ended by signal n after saving: 130 Ctrl-C, 143 TERM, 129 HUP'],
+    ],
+  );
+
+/** `dlcourse --help`, as a terminal of 100 columns shows it. */
+const help = (): string => {
+  const text = execFileSync(process.execPath, [join(root, 'dist/cli/index.js'), '--help'], {
+    encoding: 'utf8',
+    env: { ...process.env, NO_COLOR: '1', COLUMNS: '100' },
+  });
+  return `\`\`\`text\n${text.trimEnd()}\n\`\`\``;
+};
+
+const generated: Record<string, () => string | Promise<string>> = {
+  models,
+  activations: activationTable,
+  'exit-statuses': exits,
+  help,
+};
+
+let stale = false;
+for (const file of ['README.md', 'docs/cli.md']) {
+  const path = join(root, file);
+  const before = readFileSync(path, 'utf8');
+  let after = before;
+  for (const [name, make] of Object.entries(generated)) {
+    const [open, close] = [`<!-- generated: ${name} -->`, `<!-- end: ${name} -->`];
+    const [from, to] = [after.indexOf(open), after.indexOf(close)];
+    if (from >= 0 && to > from) after = `${after.slice(0, from + open.length)}\n\n${await make()}\n\n${after.slice(to)}`;
+  }
+  if (after === before) continue;
+  if (process.argv.includes('--check')) {
+    console.error(`${file}: expected its generated parts to be fresh; run \`npm run docs\``);
+    stale = true;
+  } else writeFileSync(path, after);
+}
+process.exitCode = stale ? 1 : 0;
