@@ -4,9 +4,13 @@
 #include <napi.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cmath>
+#include <condition_variable>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -22,9 +26,7 @@ namespace {
 
 using dl::require;
 
-// ---- Environment ---------------------------------------------------------------------------------------------------
-
-struct Completion;
+// ---- Environment ----------------------------------------------------------------------------------------
 
 /// What one Node environment owns. It outlives the environment until its last run has ended.
 struct Environment {
@@ -42,7 +44,7 @@ struct AddonData {
   std::shared_ptr<Environment> environment;
 };
 
-// ---- Errors --------------------------------------------------------------------------------------------------------
+// ---- Errors ---------------------------------------------------------------------------------------------
 
 Napi::Error to_js(Napi::Env env, const std::string& code, const std::string& message) {
   Napi::Error error = Napi::Error::New(env, message);
@@ -66,7 +68,7 @@ Napi::Value guarded(const Napi::CallbackInfo& info, Verb verb) {
   throw dl::Error("E_ARGUMENT", where + ": expected " + expected);
 }
 
-// ---- Handles -------------------------------------------------------------------------------------------------------
+// ---- Handles --------------------------------------------------------------------------------------------
 
 template <class T>
 struct Handle {
@@ -100,13 +102,17 @@ std::shared_ptr<T> held(Napi::Value value, const napi_type_tag& tag, const char*
   return handle.value;
 }
 
-std::shared_ptr<dl::Store> store_of(Napi::Value v) { return held<dl::Store>(v, kStoreTag, "a store"); }
-std::shared_ptr<dl::Arena> arena_of(Napi::Value v) { return held<dl::Arena>(v, kArenaTag, "an arena"); }
+std::shared_ptr<dl::Store> store_of(Napi::Value v) {
+  return held<dl::Store>(v, kStoreTag, "a store");
+}
+std::shared_ptr<dl::Arena> arena_of(Napi::Value v) {
+  return held<dl::Arena>(v, kArenaTag, "an arena");
+}
 std::shared_ptr<dl::Executable> executable_of(Napi::Value v) {
   return held<dl::Executable>(v, kExecutableTag, "a compiled plan");
 }
 
-// ---- Decoding ------------------------------------------------------------------------------------------------------
+// ---- Decoding -------------------------------------------------------------------------------------------
 
 std::string text(Napi::Value value, const std::string& where) {
   if (!value.IsString()) bad_argument(where, "a string");
@@ -116,7 +122,8 @@ std::string text(Napi::Value value, const std::string& where) {
 int64_t integer(Napi::Value value, const std::string& where) {
   if (!value.IsNumber()) bad_argument(where, "a whole number");
   double number = value.As<Napi::Number>().DoubleValue();
-  if (!(std::abs(number) <= 9007199254740991.0) || number != std::floor(number)) bad_argument(where, "a whole number");
+  if (!(std::abs(number) <= 9007199254740991.0) || number != std::floor(number))
+    bad_argument(where, "a whole number");
   return static_cast<int64_t>(number);
 }
 
@@ -148,8 +155,12 @@ auto list(Napi::Value value, const std::string& where, Decode decode) {
   return out;
 }
 
-std::vector<int> indices(Napi::Value value, const std::string& where) { return list(value, where, index); }
-std::vector<int64_t> integers(Napi::Value value, const std::string& where) { return list(value, where, integer); }
+std::vector<int> indices(Napi::Value value, const std::string& where) {
+  return list(value, where, index);
+}
+std::vector<int64_t> integers(Napi::Value value, const std::string& where) {
+  return list(value, where, integer);
+}
 
 dl::DType dtype_of(Napi::Value value, const std::string& where) {
   std::string name = text(value, where);
@@ -297,11 +308,24 @@ Napi::Value typed_array(Napi::Env env, dl::DType dtype, const void* data, size_t
   return Napi::Uint8Array::New(env, length, buffer, 0);
 }
 
+/// The elements of a tensor without the gaps between its pixels.
+std::vector<std::byte> dense_copy(const dl::Tensor& tensor) {
+  auto size = static_cast<size_t>(dl::size_of(tensor.dtype));
+  auto row = static_cast<size_t>(tensor.channels()) * size;
+  std::vector<std::byte> bytes(static_cast<size_t>(tensor.elements()) * size);
+  for (int64_t p = 0; p < tensor.pixels(); p++) {
+    std::memcpy(bytes.data() + static_cast<size_t>(p) * row,
+                static_cast<const std::byte*>(tensor.data) + static_cast<size_t>(p * tensor.stride) * size,
+                row);
+  }
+  return bytes;
+}
+
 const dl::Kernels& kernels_named(Napi::Value value) {
   return dl::kernels_of(value.IsUndefined() ? dl::default_isa() : dl::parse_isa(text(value, "isa")));
 }
 
-// ---- Verbs: what is here ---------------------------------------------------------------------------------------------
+// ---- Verbs: what is here --------------------------------------------------------------------------------
 
 Napi::Value info(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
@@ -331,16 +355,14 @@ Napi::Value ops(const Napi::CallbackInfo& info) {
   });
 }
 
-// ---- Verbs: state --------------------------------------------------------------------------------------------------
+// ---- Verbs: state ---------------------------------------------------------------------------------------
 
 Napi::Value create_store(const Napi::CallbackInfo& info) {
-  return guarded(info,
-                 [&] { return make_handle(info.Env(), std::make_shared<dl::Store>(), kStoreTag); });
+  return guarded(info, [&] { return make_handle(info.Env(), std::make_shared<dl::Store>(), kStoreTag); });
 }
 
 Napi::Value create_arena(const Napi::CallbackInfo& info) {
-  return guarded(info,
-                 [&] { return make_handle(info.Env(), std::make_shared<dl::Arena>(), kArenaTag); });
+  return guarded(info, [&] { return make_handle(info.Env(), std::make_shared<dl::Arena>(), kArenaTag); });
 }
 
 /// (store, name, dtype, shape)
@@ -381,8 +403,8 @@ Napi::Value write_state(const Napi::CallbackInfo& info) {
     const dl::Store::Entry& entry = store->at(text(info[1], "name"));
     Bytes bytes = typed_bytes(info[2], entry.dtype, entry.name);
     if (bytes.size != entry.bytes()) {
-      throw dl::Error("E_ARGUMENT", entry.name + ": expected " + std::to_string(entry.bytes()) + " bytes, got " +
-                                        std::to_string(bytes.size));
+      throw dl::Error("E_ARGUMENT", entry.name + ": expected " + std::to_string(entry.bytes()) +
+                                        " bytes, got " + std::to_string(bytes.size));
     }
     if (bytes.size > 0) std::memcpy(entry.memory->data(), bytes.data, bytes.size);
     store->touch();
@@ -409,7 +431,7 @@ Napi::Value dispose(const Napi::CallbackInfo& info) {
   });
 }
 
-// ---- Verbs: plans --------------------------------------------------------------------------------------------------
+// ---- Verbs: plans ---------------------------------------------------------------------------------------
 
 /// (plan without places, isa?) -> [{workspace, derived}]: what each step asks the planner for, in bytes.
 Napi::Value requirements(const Napi::CallbackInfo& info) {
@@ -436,8 +458,8 @@ Napi::Value compile(const Napi::CallbackInfo& info) {
     Napi::Object options = object(info[3], "options");
     int64_t threads = integer(options.Get("threads"), "options.threads");
     if (threads < 1 || threads > 1024) bad_argument("options.threads", "1 to 1024");
-    auto executable = std::make_shared<dl::Executable>(plan_of(info[0]), store, arena,
-                                                       kernels_named(options.Get("isa")), static_cast<int>(threads));
+    auto executable = std::make_shared<dl::Executable>(
+        plan_of(info[0]), store, arena, kernels_named(options.Get("isa")), static_cast<int>(threads));
     auto& environment = *info.Env().GetInstanceData<AddonData>()->environment;
     {
       std::lock_guard lock(environment.mutex);
@@ -448,17 +470,15 @@ Napi::Value compile(const Napi::CallbackInfo& info) {
   });
 }
 
-/// A run's way back to JavaScript.
+/// The way of a queued job back to JavaScript.
 struct Completion {
-  explicit Completion(Napi::Env env) : deferred(env) {}
+  explicit Completion(Napi::Env env)
+      : deferred(env), environment(env.GetInstanceData<AddonData>()->environment) {}
+  virtual ~Completion() = default;
+  /// On the JavaScript thread: settles the promise. May throw a JavaScript error.
+  virtual void settle(Napi::Env env) = 0;
   Napi::Promise::Deferred deferred;
   std::shared_ptr<Environment> environment;
-  dl::Outcome outcome = dl::Outcome::done;
-  std::vector<std::string> names;
-  std::vector<dl::DType> dtypes;
-  std::vector<std::vector<std::byte>> results;
-  std::vector<int64_t> times;
-  bool timed = false;
 };
 
 void settle(napi_env raw_env, napi_value, void*, void* data) {
@@ -469,33 +489,72 @@ void settle(napi_env raw_env, napi_value, void*, void* data) {
   Environment& environment = *completion->environment;
   if (--environment.pending == 0) napi_unref_threadsafe_function(raw_env, environment.settle);
   try {
-    if (completion->outcome == dl::Outcome::cancelled) {
-      completion->deferred.Reject(to_js(env, "E_CANCELLED", "the run was cancelled").Value());
-      return;
-    }
-    Napi::Object out = Napi::Object::New(env);
-    out.Set("complete", completion->outcome == dl::Outcome::done);
-    Napi::Object results = Napi::Object::New(env);
-    for (size_t i = 0; i < completion->names.size(); i++) {
-      const auto& bytes = completion->results[i];
-      results.Set(completion->names[i], typed_array(env, completion->dtypes[i], bytes.data(), bytes.size()));
-    }
-    out.Set("results", results);
-    if (completion->timed) {
-      Napi::Array times = Napi::Array::New(env, completion->times.size());
-      for (size_t i = 0; i < completion->times.size(); i++) {
-        times.Set(static_cast<uint32_t>(i), static_cast<double>(completion->times[i]));
-      }
-      out.Set("nanoseconds", times);
-    }
-    completion->deferred.Resolve(out);
+    completion->settle(env);
   } catch (const Napi::Error& error) {
     completion->deferred.Reject(error.Value());
   }
 }
 
+/// Queues `job(pool, completion)`; the promise settles after it. The job may not throw.
+template <class C, class Job>
+Napi::Promise queue(Napi::Env env, int threads, std::unique_ptr<C> completion, Job job) {
+  auto environment = completion->environment;
+  Napi::Promise promise = completion->deferred.Promise();
+  if (environment->pending++ == 0) napi_ref_threadsafe_function(env, environment->settle);
+  {
+    std::lock_guard lock(environment->mutex);
+    environment->running++;
+  }
+  // The raw pointer is freed by settle(), which also runs for an environment that has gone.
+  C* raw = completion.release();
+  environment->engine->submit(threads, [raw, job = std::move(job)](dl::Pool& pool) mutable {
+    auto environment = raw->environment;
+    job(pool, *raw);
+    napi_status status = napi_call_threadsafe_function(environment->settle, static_cast<Completion*>(raw),
+                                                       napi_tsfn_nonblocking);
+    if (status != napi_ok) delete raw;
+    std::lock_guard lock(environment->mutex);
+    environment->running--;
+    environment->idle.notify_all();
+  });
+  return promise;
+}
+
+struct RunCompletion : Completion {
+  using Completion::Completion;
+  dl::Outcome outcome = dl::Outcome::done;
+  std::vector<std::string> names;
+  std::vector<dl::DType> dtypes;
+  std::vector<std::vector<std::byte>> results;
+  std::vector<int64_t> times;
+  bool timed = false;
+
+  void settle(Napi::Env env) override {
+    if (outcome == dl::Outcome::cancelled) {
+      deferred.Reject(to_js(env, "E_CANCELLED", "the run was cancelled").Value());
+      return;
+    }
+    Napi::Object out = Napi::Object::New(env);
+    out.Set("complete", outcome == dl::Outcome::done);
+    Napi::Object copies = Napi::Object::New(env);
+    for (size_t i = 0; i < names.size(); i++) {
+      copies.Set(names[i], typed_array(env, dtypes[i], results[i].data(), results[i].size()));
+    }
+    out.Set("results", copies);
+    if (timed) {
+      Napi::Array nanoseconds = Napi::Array::New(env, times.size());
+      for (size_t i = 0; i < times.size(); i++) {
+        nanoseconds.Set(static_cast<uint32_t>(i), static_cast<double>(times[i]));
+      }
+      out.Set("nanoseconds", nanoseconds);
+    }
+    deferred.Resolve(out);
+  }
+};
+
 /// (compiled plan, {counts, segments, feeds, timed?}) -> Promise<{complete, results, nanoseconds?}>
-/// `complete` is false when a guard refused a segment. Results are the plan's, copied out after the last segment.
+/// `complete` is false when a guard refused a segment. Results are the plan's, copied out after the last
+/// segment.
 Napi::Value run(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
     Napi::Env env = info.Env();
@@ -504,11 +563,12 @@ Napi::Value run(const Napi::CallbackInfo& info) {
     Napi::Object request = object(info[1], "request");
 
     auto counts = integers(request.Get("counts"), "request.counts");
-    if (counts.size() != plan.counts.size()) bad_argument("request.counts", "one value for each count of the plan");
+    if (counts.size() != plan.counts.size())
+      bad_argument("request.counts", "one value for each count of the plan");
     for (size_t i = 0; i < counts.size(); i++) {
       if (counts[i] < 1 || counts[i] > plan.counts[i]) {
-        throw dl::Error("E_ARGUMENT", "request.counts: expected 1 to " + std::to_string(plan.counts[i]) + ", got " +
-                                          std::to_string(counts[i]));
+        throw dl::Error("E_ARGUMENT", "request.counts: expected 1 to " + std::to_string(plan.counts[i]) +
+                                          ", got " + std::to_string(counts[i]));
       }
     }
     auto segments = indices(request.Get("segments"), "request.segments");
@@ -540,52 +600,31 @@ Napi::Value run(const Napi::CallbackInfo& info) {
       throw;
     }
 
-    auto completion = std::make_unique<Completion>(env);
-    completion->environment = environment;
+    auto completion = std::make_unique<RunCompletion>(env);
     completion->timed = request.Get("timed").ToBoolean();
-    Napi::Promise promise = completion->deferred.Promise();
-    if (environment->pending++ == 0) napi_ref_threadsafe_function(env, environment->settle);
-    {
-      std::lock_guard lock(environment->mutex);
-      environment->running++;
-    }
     executable->store()->in_flight++;
     executable->arena()->in_flight++;
-
-    // The raw pointer is freed by settle(), which also runs for an environment that has gone.
-    Completion* raw = completion.release();
-    environment->engine->submit(executable->threads(), [executable, raw, counts = std::move(counts),
-                                                        segments = std::move(segments), slot](dl::Pool& pool) mutable {
-      const dl::Plan& plan = executable->plan();
-      auto environment = raw->environment;
-      if (raw->timed) raw->times.assign(plan.steps.size(), 0);
-      raw->outcome = executable->run(segments, counts, slot, pool, raw->timed ? &raw->times : nullptr);
-      if (raw->outcome != dl::Outcome::cancelled) {
-        for (const dl::PlanPort& port : plan.results) {
-          dl::Tensor tensor = executable->resolve(port.tensor, counts, slot);
-          auto size = static_cast<size_t>(dl::size_of(tensor.dtype));
-          auto row = static_cast<size_t>(tensor.channels()) * size;
-          std::vector<std::byte> bytes(static_cast<size_t>(tensor.elements()) * size);
-          for (int64_t p = 0; p < tensor.pixels(); p++) {
-            std::memcpy(bytes.data() + static_cast<size_t>(p) * row,
-                        static_cast<const std::byte*>(tensor.data) + static_cast<size_t>(p * tensor.stride) * size, row);
-          }
-          raw->names.push_back(port.name);
-          raw->dtypes.push_back(tensor.dtype);
-          raw->results.push_back(std::move(bytes));
-        }
-      }
-      executable->free_slot(slot);
-      executable->store()->in_flight--;
-      executable->arena()->in_flight--;
-      executable.reset();
-      napi_status status = napi_call_threadsafe_function(environment->settle, raw, napi_tsfn_nonblocking);
-      if (status != napi_ok) delete raw;
-      std::lock_guard lock(environment->mutex);
-      environment->running--;
-      environment->idle.notify_all();
-    });
-    return promise;
+    int threads = executable->threads();
+    return queue(env, threads, std::move(completion),
+                 [executable, counts = std::move(counts), segments = std::move(segments), slot](
+                     dl::Pool& pool, RunCompletion& done) mutable {
+                   const dl::Plan& plan = executable->plan();
+                   if (done.timed) done.times.assign(plan.steps.size(), 0);
+                   done.outcome =
+                       executable->run(segments, counts, slot, pool, done.timed ? &done.times : nullptr);
+                   if (done.outcome != dl::Outcome::cancelled) {
+                     for (const dl::PlanPort& port : plan.results) {
+                       dl::Tensor tensor = executable->resolve(port.tensor, counts, slot);
+                       done.names.push_back(port.name);
+                       done.dtypes.push_back(tensor.dtype);
+                       done.results.push_back(dense_copy(tensor));
+                     }
+                   }
+                   executable->free_slot(slot);
+                   executable->store()->in_flight--;
+                   executable->arena()->in_flight--;
+                   executable.reset();
+                 });
   });
 }
 
@@ -612,7 +651,49 @@ Napi::Value progress(const Napi::CallbackInfo& info) {
   });
 }
 
-// ---- Start and end -------------------------------------------------------------------------------------------------
+// ---- Verbs: the yardstick -------------------------------------------------------------------------------
+
+struct PeakCompletion : Completion {
+  using Completion::Completion;
+  double gflops = 0;
+  void settle(Napi::Env env) override { deferred.Resolve(Napi::Number::New(env, gflops)); }
+};
+
+/// (isa | undefined, threads, seconds) -> Promise<GFLOP/s>: multiply-adds in registers on all threads at
+/// once. Of many short slices the fastest counts, as with the repeats of a benchmark.
+Napi::Value peak(const Napi::CallbackInfo& info) {
+  return guarded(info, [&]() -> Napi::Value {
+    const dl::PeakKernels kernels = kernels_named(info[0]).peak;
+    int64_t threads = integer(info[1], "threads");
+    if (threads < 1 || threads > 1024) bad_argument("threads", "1 to 1024");
+    if (!info[2].IsNumber()) bad_argument("seconds", "a number");
+    double seconds = info[2].As<Napi::Number>().DoubleValue();
+    if (!(seconds > 0 && seconds <= 60)) bad_argument("seconds", "a number above 0 and up to 60");
+    if (info.Env().GetInstanceData<AddonData>()->environment->closing) {
+      throw dl::Error("E_CLOSING", "the environment is shutting down");
+    }
+    return queue(info.Env(), static_cast<int>(threads), std::make_unique<PeakCompletion>(info.Env()),
+                 [kernels, threads, seconds](dl::Pool& pool, PeakCompletion& done) {
+                   using Clock = std::chrono::steady_clock;
+                   std::atomic<float> sink{0};
+                   auto slice = [&](int64_t rounds) {
+                     auto begin = Clock::now();
+                     pool.parallel_for(threads, static_cast<int>(threads),
+                                       [&](int64_t, int) { sink = kernels.fma(rounds); });
+                     return std::chrono::duration<double>(Clock::now() - begin).count();
+                   };
+                   int64_t rounds = 1000;
+                   while (slice(rounds) < 2e-3) rounds *= 2;
+                   auto end = Clock::now() + std::chrono::duration<double>(seconds);
+                   do {
+                     double flops = static_cast<double>(rounds * threads * kernels.flops);
+                     done.gflops = std::max(done.gflops, flops / slice(rounds) / 1e9);
+                   } while (Clock::now() < end);
+                 });
+  });
+}
+
+// ---- Start and end --------------------------------------------------------------------------------------
 
 /// Before an environment goes, its runs are stopped: their threads must not call into it any more.
 void close(void* data) {
@@ -629,8 +710,8 @@ void close(void* data) {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   auto* data = new AddonData{std::make_shared<Environment>()};
   Napi::String name = Napi::String::New(env, "dlcourse");
-  napi_status status = napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr,
-                                                       settle, &data->environment->settle);
+  napi_status status = napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr,
+                                                       nullptr, settle, &data->environment->settle);
   if (status != napi_ok) throw to_js(env, "E_INTERNAL", "cannot create a thread-safe function");
   napi_unref_threadsafe_function(env, data->environment->settle);
   env.SetInstanceData(data);
@@ -652,6 +733,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
       {"cancel", cancel},
       {"resume", resume},
       {"progress", progress},
+      {"peak", peak},
   };
   for (const auto& [verb, function] : verbs) exports.Set(verb, Napi::Function::New(env, function, verb));
   return exports;

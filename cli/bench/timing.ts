@@ -1,0 +1,39 @@
+// Repeated measurements: the best counts, since whatever else the machine does can only make a run slower.
+
+import { native } from '../../src/native.js';
+
+export interface Times {
+  /** Seconds. */
+  readonly best: number;
+  readonly median: number;
+}
+
+export function summarise(seconds: readonly number[]): Times {
+  const sorted = [...seconds].sort((a, b) => a - b);
+  return { best: sorted[0]!, median: sorted[Math.floor(sorted.length / 2)]! };
+}
+
+/** The FMA peak, measured again and again between other measurements; the highest counts. */
+export class Peak {
+  gflops = 0;
+
+  constructor(readonly threads: number) {}
+
+  async measure(seconds = 0.05): Promise<void> {
+    this.gflops = Math.max(this.gflops, await native().peak(undefined, this.threads, seconds));
+  }
+
+  /** Share of the peak that `gflops` are, in percent. */
+  percent(gflops: number): number {
+    return (100 * gflops) / this.gflops;
+  }
+}
+
+/** Numbers that look like activations, the same in every run. */
+export function noise(length: number): Float32Array {
+  let state = 1;
+  return Float32Array.from({ length }, () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 31 - 1;
+  });
+}

@@ -1,0 +1,85 @@
+// dlcourse bench: speed of kernels and networks, beside the peak of the processor measured in the same run.
+
+import { Command } from 'commander';
+import type { ModelBench, ProfileRow } from '../bench/model.js';
+import { examples } from '../examples.js';
+import { bytes, integer, table, Ui } from '../ui.js';
+import { choice, option, size, text, whole } from '../values.js';
+
+interface Options {
+  kernels?: boolean;
+  model?: string;
+  input?: [number, number];
+  form?: 'cifar' | 'imagenet';
+  batchSize: number;
+  mode: 'train' | 'infer';
+  threads?: number;
+  repeats: number;
+  profile?: boolean;
+  json?: boolean;
+}
+
+export const bench = (): Command =>
+  new Command('bench')
+    .summary('measure the speed of kernels and networks')
+    .description('Measures convolutions and a matrix product (--kernels, the default), or a network (--model).')
+    .addHelpText('before', examples('dlcourse bench --threads 2', 'dlcourse bench --model resnet18 --mode train --profile'))
+    .option('--kernels', 'measure the kernels')
+    .addOption(option('--model <name>', 'measure this network', text))
+    .addOption(option('--input <size>', 'pixels of an image (default: as in the paper)', size))
+    .addOption(option('--form <name>', 'cifar or imagenet (default: by size)', choice(['cifar', 'imagenet'])))
+    .addOption(option('--batch-size <n>', 'images at a time', whole(1, 65_536), 64))
+    .addOption(option('--mode <mode>', 'train or infer', choice(['train', 'infer']), 'train'))
+    .addOption(option('--threads <n>', 'threads (default: all)', whole(1, 1024)))
+    .addOption(option('--repeats <n>', 'measurements of each; the best counts', whole(1, 100_000), 20))
+    .option('--profile', "with --model: each op's and each layer's share of the time")
+    .option('--json', 'print one JSON object')
+    .action(async (options: Options) => {
+      const { defaultThreads } = await import('../../src/runtime/program.js');
+      const ui = new Ui(options);
+      const threads = options.threads ?? defaultThreads();
+      if (options.model) {
+        const { benchModel } = await import('../bench/model.js');
+        const { model, input, form, batchSize, mode, repeats, profile = false } = options;
+        const found = await benchModel({
+          ...{ model, batchSize, mode, repeats, profile, threads },
+          ...(input ? { input } : {}),
+          ...(form ? { form } : {}),
+        });
+        printModel(ui, found);
+        ui.result(found);
+      }
+    });
+
+function printModel(ui: Ui, found: ModelBench): void {
+  const { bold } = ui.colors;
+  const what = found.mode === 'train' ? 'training' : 'inference';
+  ui.print(bold(`${found.model}, ${what}, ${found.batchSize} × ${found.input.join('×')}, ${found.isa}, ${found.threads} threads`));
+  ui.print(`  ${found.imagesPerSecond.toFixed(1)} images/s (median ${found.medianImagesPerSecond.toFixed(1)})`);
+  ui.print(`  ${found.percentOfPeak.toFixed(1)} % of the FMA peak of ${found.peakGflops.toFixed(1)} GFLOP/s`);
+  ui.print(`  ${bytes(found.peakMemoryBytes)} of memory at most, ${bytes(found.arenaBytes)} of it intermediate values`);
+  if (!found.profile) return;
+  for (const [heading, list, most] of [
+    ['op', found.profile.ops, 40],
+    ['layer', found.profile.layers, 25],
+    ['step', found.profile.steps, 25],
+  ] as const) {
+    ui.print();
+    for (const line of table(profileTable(heading, list.slice(0, most)), bold)) ui.print(line);
+    if (list.length > most) ui.print(`… ${list.length - most} more`);
+  }
+}
+
+function profileTable(heading: string, list: readonly ProfileRow[]): string[][] {
+  return [
+    [heading, 'steps', 'ms', 'share', 'GFLOP/s', '% of peak'],
+    ...list.map(row => [
+      row.name,
+      integer(row.steps),
+      row.milliseconds.toFixed(3),
+      `${(100 * row.share).toFixed(1)} %`,
+      row.gflops?.toFixed(1) ?? '',
+      row.percentOfPeak?.toFixed(1) ?? '',
+    ]),
+  ];
+}

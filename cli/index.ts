@@ -1,0 +1,30 @@
+#!/usr/bin/env node
+// The command line: parse, run, and end with a documented status.
+
+import { CommanderError } from 'commander';
+import { type Failure, failureOf } from './failure.js';
+import { received } from './interrupt.js';
+import { program } from './program.js';
+
+// `dlcourse models | head`: a reader that has enough is no failure.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 74));
+}
+
+const asked = (flag: string): boolean => process.argv.includes(flag);
+
+try {
+  await program().parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError && error.exitCode === 0) process.exit(0);
+  if (asked('--debug')) console.error(error);
+  end(failureOf(error));
+}
+
+/** Says what failed, and ends: work that is still under way must not hold the process. */
+function end(failure: Failure): never {
+  const exit = received()?.status ?? failure.exit;
+  process.stderr.write(`dlcourse: ${failure.message}\n`);
+  if (asked('--json')) process.stdout.write(`${JSON.stringify({ error: { ...failure, exit } })}\n`);
+  process.exit(exit);
+}

@@ -1,0 +1,38 @@
+// The commands, in the order of the help. Each file declares one and loads what it needs when it runs.
+
+import { readFileSync } from 'node:fs';
+import { Command, type CommanderError } from 'commander';
+import { bench } from './commands/bench.js';
+import { examples } from './examples.js';
+import { usageError } from './failure.js';
+
+/** Every command, by its declaration. */
+const commands: readonly (() => Command)[] = [bench];
+
+/** The version of package.json: this file lies in dist/cli. */
+export function version(): string {
+  const file = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
+
+export function program(): Command {
+  const root = new Command('dlcourse')
+    .description('Train, evaluate and run the networks of the deep-learning course on the CPU.')
+    .version(version(), '--version', 'print the version')
+    .option('--debug', 'with a failure, print its stack')
+    .helpOption('-h, --help', 'show this help')
+    .addHelpText('before', examples('dlcourse train', 'dlcourse predict PICTURE.jpg', 'dlcourse eval RUN'))
+    .action(() => root.outputHelp());
+  for (const declare of commands) root.addCommand(declare());
+  inOurForm(root);
+  return root;
+}
+
+/** What commander would print on a mistake becomes an error of ours, in every command. */
+function inOurForm(command: Command): void {
+  command.configureOutput({ outputError: () => {} });
+  command.exitOverride((error: CommanderError) => {
+    throw error.exitCode === 0 ? error : usageError(command, error);
+  });
+  for (const child of command.commands) inOurForm(child);
+}
