@@ -140,8 +140,10 @@ export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent,
     from: training.position.step,
   };
 
+  // Threads change no number, so they are no part of what a checkpoint says.
+  const { threads: _, ...stored } = recipe;
   const record = (): TrainingRecord => ({
-    recipe,
+    recipe: stored,
     position: training.position,
     history,
     ...(settings.network ? { network: settings.network } : {}),
