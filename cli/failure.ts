@@ -1,6 +1,6 @@
 // From an error to what the user sees: one line on stderr, one exit status, and with --json one object on stdout.
 
-import { CommanderError, type Command } from 'commander';
+import type { Command, CommanderError } from 'commander';
 import { DlcourseError, nearest, printable } from '../src/errors.js';
 
 /** A failure as `--json` prints it. */
@@ -14,7 +14,12 @@ export interface Failure {
 /** Any thrown value as a failure. What is no DlcourseError is a bug of ours, and says so. */
 export function failureOf(error: unknown): Failure {
   if (error instanceof DlcourseError) {
-    return { code: error.code, exit: error.exitStatus, message: error.message, ...(error.hint ? { hint: error.hint } : {}) };
+    return {
+      code: error.code,
+      exit: error.exitStatus,
+      message: error.message,
+      ...(error.hint ? { hint: error.hint } : {}),
+    };
   }
   const message = error instanceof Error ? error.message : String(error);
   const hint = 'this is a bug: run again with --debug and report what it prints';
@@ -37,9 +42,17 @@ export function usageError(command: Command, error: CommanderError): DlcourseErr
   switch (error.code) {
     case 'commander.unknownOption': {
       const options = command.createHelp().visibleOptions(command);
-      const near = nearest(given, options.flatMap(o => (o.long ? [o.long] : [])));
+      const near = nearest(
+        given,
+        options.flatMap(o => (o.long ? [o.long] : [])),
+      );
       const hint = near ? `did you mean '${near}'?` : help;
-      return new DlcourseError({ ...parts, code: 'E_OPTION', problem: `expected one of its options, got '${given}'`, hint });
+      return new DlcourseError({
+        ...parts,
+        code: 'E_OPTION',
+        problem: `expected one of its options, got '${given}'`,
+        hint,
+      });
     }
     case 'commander.unknownCommand': {
       const names = command.commands.map(c => c.name());
@@ -47,19 +60,40 @@ export function usageError(command: Command, error: CommanderError): DlcourseErr
     }
     case 'commander.optionMissingArgument': {
       const [flag] = given.split(' ');
-      return new DlcourseError({ ...parts, where: flag!.replace(/,$/, ''), code: 'E_OPTION', problem: 'expected a value, got none', hint: help });
+      return new DlcourseError({
+        ...parts,
+        where: flag!.replace(/,$/, ''),
+        code: 'E_OPTION',
+        problem: 'expected a value, got none',
+        hint: help,
+      });
     }
     case 'commander.missingArgument':
-      return new DlcourseError({ ...parts, code: 'E_ARGUMENT', problem: `expected ${given.toUpperCase()}, got nothing`, hint: help });
+      return new DlcourseError({
+        ...parts,
+        code: 'E_ARGUMENT',
+        problem: `expected ${given.toUpperCase()}, got nothing`,
+        hint: help,
+      });
     case 'commander.excessArguments': {
       const wanted = command.registeredArguments.length;
       const got = command.args.slice(wanted).join(' ');
-      if (command.commands.length > 0) return unknownCommand(command, command.args[0]!, command.commands.map(c => c.name()));
+      if (command.commands.length > 0)
+        return unknownCommand(
+          command,
+          command.args[0]!,
+          command.commands.map(c => c.name()),
+        );
       const problem = `expected ${wanted === 0 ? 'options only' : `${wanted} argument${wanted > 1 ? 's' : ''}`}, got '${got}' too`;
       return new DlcourseError({ ...parts, code: 'E_ARGUMENT', problem, hint: help });
     }
     default:
-      return new DlcourseError({ ...parts, code: 'E_USAGE', problem: error.message.replace(/^error: /, ''), hint: `${name ? '' : ''}${help}` });
+      return new DlcourseError({
+        ...parts,
+        code: 'E_USAGE',
+        problem: error.message.replace(/^error: /, ''),
+        hint: `${name ? '' : ''}${help}`,
+      });
   }
 }
 

@@ -59,7 +59,9 @@ export class Ui {
   result(value: unknown): void {
     if (!this.#json) return;
     this.clear();
-    process.stdout.write(`${JSON.stringify(value, (_, v) => (typeof v === 'number' && !Number.isFinite(v) ? null : v), 2)}\n`);
+    process.stdout.write(
+      `${JSON.stringify(value, (_, v) => (typeof v === 'number' && !Number.isFinite(v) ? null : v), 2)}\n`,
+    );
   }
 
   /** Something worth knowing, on stderr. */
@@ -139,7 +141,8 @@ export function bar(share: number, width: number): string {
   return full + '░'.repeat(width - full.length);
 }
 
-export const percent = (share: number, digits = 1): string => (Number.isFinite(share) ? `${(100 * share).toFixed(digits)} %` : '–');
+export const percent = (share: number, digits = 1): string =>
+  Number.isFinite(share) ? `${(100 * share).toFixed(digits)} %` : '–';
 
 export const integer = (value: number): string => Math.round(value).toLocaleString('en-US');
 
@@ -162,11 +165,18 @@ export function duration(seconds: number): string {
 }
 
 /** Columns of text: numbers to the right, the rest to the left. The first row is the heading. */
-export function table(rows: readonly (readonly (string | number)[])[], heading: (text: string) => string = t => t): string[] {
+export function table(
+  rows: readonly (readonly (string | number)[])[],
+  heading: (text: string) => string = t => t,
+): string[] {
   const widths = rows[0]!.map((_, c) => Math.max(...rows.map(row => String(row[c] ?? '').length)));
-  const right = rows[0]!.map((_, c) => rows.slice(1).every(row => /^([\d.,+\-–]|\s?%$)*$|^[\d.,]+ ?(%|[KMGT]?i?B|M|G|ms|s)$/.test(String(row[c] ?? ''))));
+  const right = rows[0]!.map((_, c) =>
+    rows.slice(1).every(row => /^([\d.,+\-–]|\s?%$)*$|^[\d.,]+ ?(%|[KMGT]?i?B|M|G|ms|s)$/.test(String(row[c] ?? ''))),
+  );
   return rows.map((row, r) => {
-    const cells = row.map((cell, c) => (right[c] ? String(cell).padStart(widths[c]!) : String(cell).padEnd(widths[c]!)));
+    const cells = row.map((cell, c) =>
+      right[c] ? String(cell).padStart(widths[c]!) : String(cell).padEnd(widths[c]!),
+    );
     const line = cells.join('  ').trimEnd();
     return r === 0 ? heading(line) : line;
   });

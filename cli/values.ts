@@ -15,10 +15,14 @@ export interface Kind<T> {
 }
 
 /** A plain decimal number: no hexadecimal, no blank, no NaN. */
-const number = (text: string): number => (/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN);
+const number = (text: string): number =>
+  /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
 
 export const whole = (least: number, most = Number.MAX_SAFE_INTEGER): Kind<number> => ({
-  expected: most === Number.MAX_SAFE_INTEGER ? `a whole number of at least ${least}` : `a whole number from ${least} to ${most}`,
+  expected:
+    most === Number.MAX_SAFE_INTEGER
+      ? `a whole number of at least ${least}`
+      : `a whole number from ${least} to ${most}`,
   parse: text => {
     const value = number(text);
     return Number.isSafeInteger(value) && value >= least && value <= most ? value : undefined;

@@ -10,7 +10,7 @@ import { type Data, Program, Store } from '../../src/runtime/program.js';
 import { makeRecipe } from '../../src/train/recipe.js';
 import { evaluationGraph, parameterGroups, trainingGraph } from '../../src/train/step.js';
 import { defineState } from '../../src/train/weights.js';
-import { buildNetwork, findNetwork, type Form, formFor } from '../../src/zoo/zoo.js';
+import { buildNetwork, type Form, findNetwork, formFor } from '../../src/zoo/zoo.js';
 import { noise, Peak, summarise } from './timing.js';
 
 export interface ModelBenchOptions {
@@ -57,6 +57,8 @@ export interface ProfileRow {
 }
 
 export interface Profile {
+  /** Of the best time of each step, in milliseconds. */
+  total: number;
   ops: ProfileRow[];
   layers: ProfileRow[];
   /** Each step of the plan: `name` is op, layer and output shape. */
@@ -159,7 +161,10 @@ function stepFeeds(model: Model, n: number, classes: number): Record<string, Dat
 
 function countMultiplyAdds(model: Model): number {
   return model.evaluationGraph.nodes.reduce((sum, node) => {
-    const count = node.op.spec.multiplyAdds?.(node.inputs.map(v => v.type), node.outputs.map(v => v.type));
+    const count = node.op.spec.multiplyAdds?.(
+      node.inputs.map(v => v.type),
+      node.outputs.map(v => v.type),
+    );
     return sum + (count ?? 0);
   }, 0);
 }
@@ -202,8 +207,10 @@ function profileOf(plan: BuiltPlan, nanoseconds: Float64Array, batch: number, pe
       .sort((a, b) => b.milliseconds - a.milliseconds);
   };
   const { wire, paths } = plan;
-  const shape = (i: number): string => wire.tensors[wire.steps[i]!.outputs[0] ?? wire.steps[i]!.inputs[0]!]!.shape.join('×');
+  const shape = (i: number): string =>
+    wire.tensors[wire.steps[i]!.outputs[0] ?? wire.steps[i]!.inputs[0]!]!.shape.join('×');
   return {
+    total: total / 1e6,
     ops: group(i => wire.steps[i]!.op),
     layers: group(i => paths[i] || '(step)'),
     steps: group(i => `${wire.steps[i]!.op} ${paths[i]} ${shape(i)} #${i}`),

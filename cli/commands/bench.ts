@@ -1,6 +1,7 @@
 // dlcourse bench: speed of kernels and networks, beside the peak of the processor measured in the same run.
 
 import { Command } from 'commander';
+import { DlcourseError } from '../../src/errors.js';
 import type { ModelBench, ProfileRow } from '../bench/model.js';
 import { examples } from '../examples.js';
 import { bytes, integer, table, Ui } from '../ui.js';
@@ -23,7 +24,10 @@ export const bench = (): Command =>
   new Command('bench')
     .summary('measure the speed of kernels and networks')
     .description('Measures convolutions and a matrix product (--kernels, the default), or a network (--model).')
-    .addHelpText('before', examples('dlcourse bench --threads 2', 'dlcourse bench --model resnet18 --mode train --profile'))
+    .addHelpText(
+      'before',
+      examples('dlcourse bench --threads 2', 'dlcourse bench --model resnet18 --mode train --profile'),
+    )
     .option('--kernels', 'measure the kernels')
     .addOption(option('--model <name>', 'measure this network', text))
     .addOption(option('--input <size>', 'pixels of an image (default: as in the paper)', size))
@@ -37,6 +41,7 @@ export const bench = (): Command =>
     .action(async (options: Options) => {
       const { defaultThreads } = await import('../../src/runtime/program.js');
       const ui = new Ui(options);
+      if (options.kernels && options.model) throw either();
       const threads = options.threads ?? defaultThreads();
       if (options.model) {
         const { benchModel } = await import('../bench/model.js');
@@ -48,17 +53,41 @@ export const bench = (): Command =>
         });
         printModel(ui, found);
         ui.result(found);
+        return;
       }
+      const { benchKernels } = await import('../bench/kernels.js');
+      const { batchSize, repeats } = options;
+      const onRow = (done: number, total: number) => ui.live(() => `${done} of ${total} kernels measured`);
+      const found = await benchKernels({ batchSize, threads, repeats, onRow });
+      ui.print(ui.colors.bold(`${found.isa}, ${threads} threads, FMA peak ${found.peakGflops.toFixed(1)} GFLOP/s`));
+      const lines = found.kernels.map(k => [k.op, k.shape, k.pass, k.gflops.toFixed(1), k.percentOfPeak.toFixed(1)]);
+      for (const line of table([['op', 'shape', 'pass', 'GFLOP/s', '% of peak'], ...lines], ui.colors.bold))
+        ui.print(line);
+      ui.result(found);
     });
+
+const either = (): DlcourseError =>
+  new DlcourseError({
+    code: 'E_OPTION',
+    class: 'usage',
+    where: 'bench',
+    problem: 'expected --kernels or --model, got both',
+    hint: 'leave one out',
+  });
 
 function printModel(ui: Ui, found: ModelBench): void {
   const { bold } = ui.colors;
   const what = found.mode === 'train' ? 'training' : 'inference';
-  ui.print(bold(`${found.model}, ${what}, ${found.batchSize} × ${found.input.join('×')}, ${found.isa}, ${found.threads} threads`));
+  ui.print(
+    bold(
+      `${found.model}, ${what}, ${found.batchSize} × ${found.input.join('×')}, ${found.isa}, ${found.threads} threads`,
+    ),
+  );
   ui.print(`  ${found.imagesPerSecond.toFixed(1)} images/s (median ${found.medianImagesPerSecond.toFixed(1)})`);
   ui.print(`  ${found.percentOfPeak.toFixed(1)} % of the FMA peak of ${found.peakGflops.toFixed(1)} GFLOP/s`);
   ui.print(`  ${bytes(found.peakMemoryBytes)} of memory at most, ${bytes(found.arenaBytes)} of it intermediate values`);
   if (!found.profile) return;
+  ui.print(`  ${found.profile.total.toFixed(1)} ms if every step of the plan took its best time`);
   for (const [heading, list, most] of [
     ['op', found.profile.ops, 40],
     ['layer', found.profile.layers, 25],
