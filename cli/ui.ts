@@ -164,20 +164,4 @@ export function duration(seconds: number): string {
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
-/** Columns of text: numbers to the right, the rest to the left. The first row is the heading. */
-export function table(
-  rows: readonly (readonly (string | number)[])[],
-  heading: (text: string) => string = t => t,
-): string[] {
-  const widths = rows[0]!.map((_, c) => Math.max(...rows.map(row => String(row[c] ?? '').length)));
-  const right = rows[0]!.map((_, c) =>
-    rows.slice(1).every(row => /^([\d.,+\-–]|\s?%$)*$|^[\d.,]+ ?(%|[KMGT]?i?B|M|G|ms|s)$/.test(String(row[c] ?? ''))),
-  );
-  return rows.map((row, r) => {
-    const cells = row.map((cell, c) =>
-      right[c] ? String(cell).padStart(widths[c]!) : String(cell).padEnd(widths[c]!),
-    );
-    const line = cells.join('  ').trimEnd();
-    return r === 0 ? heading(line) : line;
-  });
-}
+export { textTable as table } from '../src/layers/text-table.js';

@@ -5,6 +5,7 @@ import { elements, FIXED, fixed, Graph, rows, showType, type TensorType, type Va
 import type { Attributes, AttributesOf, AttributeSpecs } from '../graph/op.js';
 import { fill } from '../ops/arithmetic.js';
 import { type LayerContext, type LayerNode, type LayerSpec, layerKind, resolveConfig, type StateSpec } from './layer.js';
+import { showSummary, summarize } from './summary.js';
 
 /** What a layer yields while a model is being written: its place in the model and its shape. */
 export interface Tensor {
@@ -285,6 +286,11 @@ export class Model {
   /** Number of learned values. */
   get parameters(): number {
     return this.state.reduce((sum, s) => sum + (s.role === 'statistic' ? 0 : elements(s.shape)), 0);
+  }
+
+  /** A table of the layers with shapes, parameters, multiply-adds and memory; `summarize(model)` has the figures. */
+  summary(): string {
+    return showSummary(summarize(this));
   }
 
   /** Adds the model's ops to a graph. */
