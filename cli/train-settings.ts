@@ -1,0 +1,141 @@
+// The settings of a training: one table that flags, environment, config files and the run's own config share.
+
+import { type Augmentation, parseAugmentation } from '../src/train/augmentation.js';
+import { defaultRun } from '../src/train/defaults.js';
+import { type OptimizerName, optimizers } from '../src/train/optimizer.js';
+import type { Recipe } from '../src/train/recipe.js';
+import { defaultSchedule, scheduleNames } from '../src/train/schedule.js';
+import { type Resolved, setting, type Values } from './settings.js';
+import { choice, choices, epochList, interval, type Kind, real, size, text, whole, yes } from './values.js';
+
+const optimizerNames = Object.keys(optimizers) as OptimizerName[];
+const extraFormats = ['gif', 'tiff', 'avif'] as const;
+
+const augmentation: Kind<Augmentation> = { expected: 'none or names such as crop=4,flip', parse: parseAugmentation };
+
+export const forms = ['cifar', 'imagenet'] as const;
+
+/** How a data set is opened. */
+export const dataSettings = {
+  input: setting(
+    '--input <size>',
+    'pixels that the network sees, such as 32x32 (default: the size of the images)',
+    size,
+  ),
+  channels: setting('--channels <n>', '1 or 3 (default: as in the data)', choice(['1', '3'])),
+  split: setting(
+    '--split <share>',
+    'share set aside for testing where there is no test folder (default: 0.1)',
+    real(0, 1),
+  ),
+  skipBad: setting('--skip-bad', 'go on without files that cannot be used', yes),
+  formats: setting('--formats <names>', `also read ${extraFormats.join(', ')}`, choices(extraFormats)),
+  labels: setting('--labels <kind>', "CIFAR-100's fine or coarse labels (default: fine)", choice(['fine', 'coarse'])),
+} as const;
+
+export const trainSettings = {
+  model: setting('--model <name>', "a network of 'dlcourse models'", text, { initial: defaultRun.model }),
+  data: setting('--data <dir|name>', "a folder, or a name of 'dlcourse data ls'", text, { initial: defaultRun.data }),
+  epochs: setting('--epochs <n>', 'passes over the training images', whole(1), { initial: defaultRun.epochs }),
+  batchSize: setting('--batch-size <n>', 'images a step', whole(1, 2 ** 20), { initial: defaultRun.batchSize }),
+  lr: setting('--lr <x>', `largest learning rate (default: ${defaultRun.lr}, or the optimizer's)`, real(0, 1e6)),
+  optimizer: setting('--optimizer <name>', optimizerNames.join(', '), choice(optimizerNames), {
+    initial: defaultRun.optimizer,
+  }),
+  momentum: setting('--momentum <x>', "of SGD and RMSprop (default: the optimizer's)", real(0, 1, true)),
+  weightDecay: setting('--weight-decay <x>', `default: ${defaultRun.weightDecay}, or the optimizer's`, real(0, 1e6)),
+  exemptNorms: setting('--exempt-norms', 'norms and biases do not decay', yes),
+  schedule: setting('--schedule <name>', scheduleNames.join(', '), choice(scheduleNames), {
+    initial: defaultRun.schedule,
+  }),
+  warmup: setting('--warmup <epochs>', 'epochs in which the rate rises from 0 (default: 0)', real(0, 1e6)),
+  milestones: setting('--milestones <epochs>', 'multi_step: when the rate falls, such as 60,80', epochList),
+  stepEpochs: setting('--step-epochs <n>', 'step: epochs between falls (default: 30)', whole(1)),
+  gamma: setting('--gamma <x>', 'step, multi_step: factor of a fall (default: 0.1)', real(0, 1)),
+  augment: setting(
+    '--augment <list>',
+    'none, or crop=4,flip,resized,cutout,erasing,jitter,lighting,mixup,cutmix',
+    augmentation,
+    {
+      initial: defaultRun.augment,
+    },
+  ),
+  labelSmoothing: setting(
+    '--label-smoothing <x>',
+    'share of a target spread over all classes (default: 0)',
+    real(0, 1, true),
+  ),
+  ema: setting('--ema <decay>', 'moving average of the weights, such as 0.999 (default: none)', real(0, 1, true)),
+  clip: setting('--clip <norm>', 'largest gradient norm (default: none)', real(0, 1e30)),
+  accumulate: setting('--accumulate <n>', 'micro-batches a step, to need less memory (default: 1)', whole(1, 65_536)),
+  patience: setting(
+    '--patience <epochs>',
+    'stop after so many epochs without a better test loss (default: never)',
+    whole(0),
+  ),
+  seed: setting('--seed <n>', 'of weights, order and augmentation', whole(0), { initial: defaultRun.seed }),
+  ...dataSettings,
+  form: setting('--form <name>', "the network's form (default: cifar up to 64 pixels)", choice(forms)),
+  init: setting('--init <weights>', 'begin with the weights of this model file or run', text),
+  saveEvery: setting(
+    '--save-every <n|minutes>',
+    'steps, or minutes such as 10m, between checkpoints; each epoch has one',
+    interval,
+    {
+      initial: defaultRun.saveEvery,
+    },
+  ),
+  threads: setting('--threads <n>', 'threads, which change no result (default: all)', whole(1, 1024), { once: true }),
+  out: setting('--out <dir>', 'folder of the runs', text, { initial: 'runs', once: true }),
+  name: setting('--name <name>', 'folder of this run (default: <model>-<data>-<number>)', text, { once: true }),
+  minAccuracy: setting('--min-accuracy <x>', 'fail with status 80 below this test accuracy, such as 0.9', real(0, 1), {
+    once: true,
+  }),
+} as const;
+
+export type TrainValues = Values<typeof trainSettings>;
+export type TrainSettings = Resolved<typeof trainSettings>;
+
+/** The part of the settings that is the recipe. What is not set is left to makeRecipe. */
+export function recipeOf({ values: v, origins }: TrainSettings): Partial<Recipe> {
+  // The default run's rate and decay are for its optimizer; another one brings its own.
+  const own = origins['optimizer'] === 'default' || v.optimizer === defaultRun.optimizer;
+  const usual = (key: 'lr' | 'weightDecay' | 'momentum') => v[key] ?? (own ? Number(defaultRun[key]) : undefined);
+  return {
+    epochs: v.epochs,
+    batchSize: v.batchSize,
+    accumulate: v.accumulate,
+    seed: v.seed,
+    optimizer: v.optimizer,
+    lr: usual('lr'),
+    weightDecay: usual('weightDecay'),
+    momentum: usual('momentum'),
+    exemptNorms: v.exemptNorms,
+    schedule: {
+      ...defaultSchedule,
+      name: v.schedule!,
+      warmup: v.warmup ?? defaultSchedule.warmup,
+      stepEpochs: v.stepEpochs ?? defaultSchedule.stepEpochs,
+      milestones: v.milestones ?? defaultSchedule.milestones,
+      gamma: v.gamma ?? defaultSchedule.gamma,
+    },
+    augmentation: v.augment,
+    labelSmoothing: v.labelSmoothing,
+    ema: v.ema,
+    clip: v.clip,
+    patience: v.patience,
+    threads: v.threads,
+  };
+}
+
+/** The part that says how data are opened. */
+export function openOptions(v: Partial<Values<typeof dataSettings>>) {
+  return {
+    ...(v.input ? { input: v.input } : {}),
+    ...(v.channels ? { channels: Number(v.channels) as 1 | 3 } : {}),
+    ...(v.split !== undefined ? { split: v.split } : {}),
+    ...(v.skipBad ? { skipBad: true } : {}),
+    ...(v.formats ? { formats: v.formats } : {}),
+    ...(v.labels ? { labels: v.labels } : {}),
+  };
+}
