@@ -170,6 +170,8 @@ class Augment : public Op {
     /// inside[o] is the sum of their weights.
     int32_t *start, *index;
     float *weight, *inside;
+    /// How much of each pixel of a row lies outside of the source, and what is there.
+    float *rest, *fill;
     /// Links of one output row.
     const uint8_t** lines;
     float* line_weight;
@@ -197,6 +199,8 @@ class Augment : public Op {
     s.index = carve.take<int32_t>(links);
     s.weight = carve.take<float>(links);
     s.inside = carve.take<float>(ow_);
+    s.rest = carve.take<float>(ow_);
+    s.fill = carve.take<float>(c_);
     s.lines = carve.take<const uint8_t*>(ih_);
     s.line_weight = carve.take<float>(ih_);
     s.source = carve.take<float>(iw_ * c_);
@@ -310,6 +314,7 @@ class Augment : public Op {
           }));
       s.start[x + 1] = k;
     }
+    for (int64_t c = 0; c < c_; c++) s.fill[c] = a_.fill == "mean" ? o.mean[c] : 0;
     const uint8_t* image = o.images + i * ih_ * iw_ * c_;
     for (int64_t y = 0; y < oh_; y++) {
       float* row = begin_row(to, y, s);
@@ -319,14 +324,8 @@ class Augment : public Op {
         s.line_weight[lines++] = w;
       }));
       kernels_.combine(s.lines, s.line_weight, lines, iw_ * c_, s.source);
-      for (int64_t x = 0; x < ow_; x++) {
-        const float beyond = 255 * std::max(0.0f, 1 - inside * s.inside[x]);
-        for (int64_t c = 0; c < c_; c++) {
-          float sum = a_.fill == "mean" ? beyond * o.mean[c] : 0;
-          for (int32_t k = s.start[x]; k < s.start[x + 1]; k++) sum += s.weight[k] * s.source[s.index[k] + c];
-          row[x * c_ + c] = sum;
-        }
-      }
+      for (int64_t x = 0; x < ow_; x++) s.rest[x] = 255 * std::max(0.0f, 1 - inside * s.inside[x]);
+      kernels_.resample(s.start, s.index, s.weight, ow_, c_, s.source, s.rest, s.fill, row);
       kernels_.normalize(row, scale, shift, ow_ * c_, row);
       end_row(to, y, s);
     }

@@ -12,8 +12,8 @@ namespace {
 /// Elements of a block of outputs: it stays in the second-level cache with its source, and its rows share
 /// theirs.
 constexpr int64_t kBlock = int64_t{64} << 10;
-/// Elements whose moments are taken at a time.
-constexpr int64_t kPiece = int64_t{8} << 10;
+/// Elements that are finished at a time, while they are in the first-level cache.
+constexpr int64_t kPiece = int64_t{6} << 10;
 
 /// The taps of a phase as rows and columns.
 struct TapGrid {
@@ -42,7 +42,7 @@ class DepthwiseConvolution final : public Convolution {
         channels_(spec.shape.ic),
         kernel_(kernels_.depthwise.row[group_ / 4]),
         sliding_(spec.backward ? sliding_backward(spec.shape) : sliding_forward(spec.shape)),
-        piece_(std::max<int64_t>(1, kPiece / channels_)) {
+        piece_(std::max<int64_t>(1, kPiece / (channels_ * sliding_.columns))) {
     for (const Phase& phase : sliding_.phases) {
       phases_.push_back(grid_of(phase, group_ * channels_));
       most_tap_rows_ = std::max(most_tap_rows_, static_cast<int64_t>(phases_.back().rows.size()));
@@ -51,7 +51,7 @@ class DepthwiseConvolution final : public Convolution {
 
   Needs needs() const override {
     Needs needs;
-    needs.scratch = most_tap_rows_ * static_cast<int64_t>(sizeof(float*));
+    needs.scratch = scratch(nullptr).bytes;
     if (spec_.epilogue.moments)
       needs.workspace = blocks(spec_.shape.n).count() * most_parts() * 2 * channels_ * 4;
     if (transposed()) needs.derived = spec_.shape.weights() * 4;
@@ -69,14 +69,31 @@ class DepthwiseConvolution final : public Convolution {
     auto* sums = reinterpret_cast<float*>(run.workspace);
     run.parallel_for(blocks.count(), [&](int64_t index, int thread) {
       const GridBlock block = blocks.at(index);
+      const Scratch memory = scratch(run.scratch<std::byte>(thread));
+      std::fill_n(memory.zeros, channels_, 0.0f);
+      float* block_sums = sums + index * most_parts() * 2 * channels_;
       for (size_t phase = 0; phase < phases_.size(); phase++)
-        compute(o, weights, block, phase, run.scratch<const float*>(thread));
-      finish(o, block, sums + index * most_parts() * 2 * channels_);
+        compute(o, weights, block, phase, memory, block_sums);
     });
     if (spec_.epilogue.moments) combine(run, o, blocks, sums);
   }
 
  private:
+  struct Scratch {
+    /// A row of the source for each row of taps.
+    const float** lines;
+    float* zeros;
+    int64_t bytes;
+  };
+  Scratch scratch(std::byte* base) const {
+    Carve carve(base);
+    Scratch s;
+    s.lines = carve.take<const float*>(most_tap_rows_);
+    s.zeros = carve.take<float>(channels_);
+    s.bytes = carve.used();
+    return s;
+  }
+
   bool transposed() const { return spec_.backward && group_ > 1; }
 
   /// Within each group, weights from source channel j to destination channel i, instead of from i to j.
@@ -92,22 +109,19 @@ class DepthwiseConvolution final : public Convolution {
   GridBlocks blocks(int64_t n) const {
     return GridBlocks(n, sliding_.rows, sliding_.columns, std::max<int64_t>(1, kBlock / channels_));
   }
-  int64_t pixels(const GridBlock& b) const {
-    return (b.image_end - b.image_begin) * (b.row_end - b.row_begin) * sliding_.columns;
+  static int64_t lines(const GridBlock& b) {
+    return (b.image_end - b.image_begin) * (b.row_end - b.row_begin);
   }
-  int64_t parts(const GridBlock& b) const { return ceil_div(pixels(b), piece_); }
-  int64_t most_parts() const {
-    return ceil_div(std::max(kBlock / channels_, sliding_.columns) + sliding_.columns, piece_) + 1;
-  }
+  int64_t most_parts() const { return ceil_div(kBlock / channels_ / sliding_.columns + 1, piece_); }
 
   void compute(const ConvolutionOperands& o, const float* weights, const GridBlock& block, size_t index,
-               const float** lines) const {
+               const Scratch& scratch, float* sums) const {
     const Phase& phase = sliding_.phases[index];
     const TapGrid& taps = phases_[index];
     const Epilogue& e = spec_.epilogue;
     const int64_t line = sliding_.source_w * o.source.stride;
     DepthwiseRow row{
-        .source = lines,
+        .source = scratch.lines,
         .tap_rows = static_cast<int64_t>(taps.rows.size()),
         .offset = taps.columns.data(),
         .tap_columns = static_cast<int64_t>(taps.columns.size()),
@@ -126,20 +140,26 @@ class DepthwiseConvolution final : public Convolution {
                     ? 6
                     : std::numeric_limits<float>::infinity(),
         .ahead = nullptr,
+        .zeros = scratch.zeros,
     };
+    int64_t done = 0;
     for (int64_t image = block.image_begin; image < block.image_end; image++) {
       const float* source = o.source.f32() + image * sliding_.source_h * line;
       for (int64_t q = block.row_begin; q < std::min(block.row_end, phase.rows); q++) {
         const int64_t first = q * sliding_.step[0];
         for (int64_t t = 0; t < row.tap_rows; t++) {
           const int64_t at = first + taps.rows[static_cast<size_t>(t)];
-          lines[t] = at >= 0 && at < sliding_.source_h ? source + at * line : nullptr;
+          scratch.lines[t] = at >= 0 && at < sliding_.source_h ? source + at * line : nullptr;
         }
-        const int64_t next = row.tap_rows ? first + taps.rows.back() + sliding_.step[0] : sliding_.source_h;
-        row.ahead = next >= 0 && next < sliding_.source_h ? source + next * line : nullptr;
+        // The last rows of an image fetch the first of the next, which lies behind it.
+        row.ahead = row.tap_rows ? source + (first + taps.rows.back() + sliding_.step[0]) * line : nullptr;
         const int64_t to = image * sliding_.destination_h + phase.origin_h + q * sliding_.spread[0];
         row.y = o.destination.f32() + (to * sliding_.destination_w + phase.origin_w) * o.destination.stride;
         kernel_(row);
+        if (++done % piece_ == 0 || done == lines(block)) {
+          const int64_t part = (done - 1) / piece_;
+          finish(o, to + 1 - (done - part * piece_), done - part * piece_, sums + part * 2 * channels_);
+        }
       }
     }
   }
@@ -151,29 +171,24 @@ class DepthwiseConvolution final : public Convolution {
            (activation == FusedActivation::relu || activation == FusedActivation::relu6);
   }
 
-  /// Residual, other activations and moments, of a block that is still in the cache. Forward only, where a
-  /// block's pixels follow each other.
-  void finish(const ConvolutionOperands& o, const GridBlock& block, float* sums) const {
+  /// Residual, other activations and moments of some rows, counted over all images, that are still in the
+  /// cache. Forward only, where rows follow each other.
+  void finish(const ConvolutionOperands& o, int64_t first, int64_t rows, float* sums) const {
     const Epilogue& e = spec_.epilogue;
     const bool active = e.residual || (e.activation != static_cast<int>(FusedActivation::none) && !clamps());
-    if (!active && !e.moments) return;
-    const int64_t first = (block.image_begin * sliding_.rows + block.row_begin) * sliding_.columns;
-    const int64_t all = pixels(block), count = parts(block);
-    for (int64_t i = 0; i < count; i++, sums += 2 * channels_) {
-      const int64_t begin = first + cut(all, count, i), size = first + cut(all, count, i + 1) - begin;
-      float* y = o.destination.f32() + begin * o.destination.stride;
-      if (active) {
-        kernels_.conv.finish[e.activation]({
-            .y = y,
-            .y_stride = o.destination.stride,
-            .residual = e.residual ? o.residual.f32() + begin * o.residual.stride : nullptr,
-            .residual_stride = o.residual.stride,
-            .pixels = size,
-            .columns = channels_,
-        });
-      }
-      if (e.moments) kernels_.conv.moments(y, o.destination.stride, size, channels_, sums, sums + channels_);
+    const int64_t pixel = first * sliding_.columns, pixels = rows * sliding_.columns;
+    float* y = o.destination.f32() + pixel * o.destination.stride;
+    if (active) {
+      kernels_.conv.finish[e.activation]({
+          .y = y,
+          .y_stride = o.destination.stride,
+          .residual = e.residual ? o.residual.f32() + pixel * o.residual.stride : nullptr,
+          .residual_stride = o.residual.stride,
+          .pixels = pixels,
+          .columns = channels_,
+      });
     }
+    if (e.moments) kernels_.conv.moments(y, o.destination.stride, pixels, channels_, sums, sums + channels_);
   }
 
   /// Joins the pieces' mean and m2 in double, in the order of the pixels (Chan, Golub and LeVeque, 1979).
@@ -184,10 +199,10 @@ class DepthwiseConvolution final : public Convolution {
       double mean[kChannels] = {}, m2[kChannels] = {}, seen = 0;
       for (int64_t b = 0; b < blocks.count(); b++) {
         const GridBlock block = blocks.at(b);
-        const int64_t all = pixels(block), count = parts(block);
-        for (int64_t i = 0; i < count; i++) {
+        for (int64_t i = 0; i * piece_ < lines(block); i++) {
           const float* part = sums + (b * most_parts() + i) * 2 * channels_;
-          const auto more = static_cast<double>(cut(all, count, i + 1) - cut(all, count, i));
+          const auto more =
+              static_cast<double>(std::min(piece_, lines(block) - i * piece_) * sliding_.columns);
           const double total = seen + more;
           for (int64_t c = begin; c < end; c++) {
             const double delta = static_cast<double>(part[c]) - mean[c - begin];
@@ -210,7 +225,7 @@ class DepthwiseConvolution final : public Convolution {
   const int64_t group_, channels_;
   void (*const kernel_)(const DepthwiseRow&);
   const Sliding sliding_;
-  /// Pixels whose moments are taken at a time, at most.
+  /// Rows that are finished at a time.
   const int64_t piece_;
   std::vector<TapGrid> phases_;
   int64_t most_tap_rows_ = 1;

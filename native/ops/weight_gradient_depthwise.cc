@@ -95,6 +95,8 @@ class DepthwiseWeightGradient final : public WeightGradient {
       const int64_t high = shift < s.ih ? (s.ih - 1 - shift) / a.stride[0] + 1 : 0;
       const int64_t first = std::max(oy, low), last = std::min(oy + end - begin, high);
       if (first >= last) continue;
+      const int64_t next = oy + end - begin;
+      const bool more = next * a.stride[0] + shift >= 0;
       kernel_({
           .source = x.f32() + (image * s.ih + first * a.stride[0] + shift) * line,
           .source_row = a.stride[0] * line,
@@ -110,6 +112,9 @@ class DepthwiseWeightGradient final : public WeightGradient {
           .columns = s.ow,
           .channels = channels_,
           .dw = sum + t * s.kw * group_ * channels_,
+          .ahead_source =
+              t == s.kh - 1 && more ? x.f32() + (image * s.ih + next * a.stride[0] + shift) * line : nullptr,
+          .ahead_dy = t == 0 ? dy.f32() + (image * s.oh + next) * dy_line : nullptr,
       });
     }
   }

@@ -31,6 +31,29 @@ inline void augment_combine(const uint8_t* const* rows, const float* weight, int
   });
 }
 
+/// A pixel is shorter than a vector: C channels in as many scalars, which the compiler keeps in registers.
+template <int C>
+DL_INLINE void resample_columns(const int32_t* start, const int32_t* index, const float* weight,
+                                int64_t outputs, int64_t channels, int64_t channel, const float* from,
+                                const float* rest, const float* fill, float* to) {
+  for (int64_t o = 0; o < outputs; o++) {
+    float sum[C];
+    for (int c = 0; c < C; c++) sum[c] = rest[o] * fill[channel + c];
+    for (int32_t k = start[o]; k < start[o + 1]; k++) {
+      for (int c = 0; c < C; c++) sum[c] += weight[k] * from[index[k] + channel + c];
+    }
+    for (int c = 0; c < C; c++) to[o * channels + channel + c] = sum[c];
+  }
+}
+
+inline void augment_resample(const int32_t* start, const int32_t* index, const float* weight, int64_t outputs,
+                             int64_t channels, const float* from, const float* rest, const float* fill,
+                             float* to) {
+  if (channels == 3) return resample_columns<3>(start, index, weight, outputs, 3, 0, from, rest, fill, to);
+  for (int64_t c = 0; c < channels; c++)
+    resample_columns<1>(start, index, weight, outputs, channels, c, from, rest, fill, to);
+}
+
 template <class From>
 inline void augment_normalize(const From* from, const float* scale, const float* shift, int64_t length,
                               float* to) {
@@ -108,6 +131,7 @@ inline double augment_grey_sum(float brightness, const float* planes, int64_t le
 
 inline constexpr AugmentKernels augment_kernels{
     .combine = augment_combine,
+    .resample = augment_resample,
     .normalize_bytes = augment_normalize<uint8_t>,
     .normalize = augment_normalize<float>,
     .blend = augment_blend,

@@ -34,8 +34,11 @@ struct DepthwiseRow {
   /// Or null.
   const float* bias;
   float low, high;
-  /// The source row that the next output row meets first, to fetch into the cache, or null.
+  /// The source row that the next output row meets first, to fetch into the cache, or null. Any address will
+  /// do.
   const float* ahead;
+  /// `channels` zeros.
+  const float* zeros;
 };
 
 /// One row of taps over some output rows whose source rows all exist.
@@ -52,6 +55,9 @@ struct DepthwiseGradRows {
   int64_t channels;
   /// [tap_columns][G][channels], added to.
   float* dw;
+  /// Where the rows that come next lie, to fetch them into the cache, or null.
+  const float* ahead_source;
+  const float* ahead_dy;
 };
 
 /// Of groups of G = 1, 4 and 8 channels, at index G / 4.

@@ -25,44 +25,61 @@ DL_INLINE void store_index(int32_t* p, IVec v, int n) {
 struct NoIndex {};
 constexpr int32_t kMinusInfinity = -0x800000;
 
-/// One vector of channels of one output pixel. `n` of its lanes exist.
-template <class Index>
+/// V vectors of channels of one output pixel. `n` lanes of the last exist.
+template <int V, class Index>
 DL_INLINE void max_pixel(const PoolRow& row, int64_t begin, int64_t end, const float* x, int64_t x_row,
                          int64_t x_pixel, float* y, Index* index, int n) {
   constexpr bool kIndexed = !std::is_same_v<Index, NoIndex>;
-  Vec best = from_bits(broadcast(kMinusInfinity));
-  IVec where = broadcast(int32_t{0});
+  Vec best[V];
+  IVec where[V];
+  DL_UNROLL for (int v = 0; v < V; v++) {
+    best[v] = from_bits(broadcast(kMinusInfinity));
+    where[v] = broadcast(int32_t{0});
+  }
   for (int64_t r = 0; r < row.row_count; r++) {
     const float* line = x + row.row_index[r] * x_row;
     const int32_t base = row.row_tap[r] * row.tap_row;
     for (int64_t k = begin; k < end; k++) {
-      const Vec v = load_some(line + row.columns.index[k] * x_pixel, n);
-      const Mask larger = (v > best) | !(v == v);
-      best = select(larger, v, best);
-      if constexpr (kIndexed) where = select(larger, broadcast(base + row.columns.tap[k]), where);
+      const float* p = line + row.columns.index[k] * x_pixel;
+      const IVec tap = broadcast(base + row.columns.tap[k]);
+      DL_UNROLL for (int i = 0; i < V; i++) {
+        const Vec value = load_some(p + i * kLanes, n);
+        const Mask larger = (value > best[i]) | !(value == value);
+        best[i] = select(larger, value, best[i]);
+        if constexpr (kIndexed) where[i] = select(larger, tap, where[i]);
+      }
     }
   }
-  n == kLanes ? store(y, best) : store_n(y, best, n);
-  if constexpr (kIndexed) store_index(index, where, n);
+  DL_UNROLL for (int v = 0; v < V; v++) {
+    n == kLanes ? store(y + v * kLanes, best[v]) : store_n(y + v * kLanes, best[v], n);
+    if constexpr (kIndexed) store_index(index + v * kLanes, where[v], n);
+  }
 }
 
+template <int V>
+struct Vectors {
+  static constexpr int value = V;
+};
+/// Calls body(c, Vectors<V>, n) for pieces of V vectors of channels, n lanes of each.
+template <class Body>
+DL_INLINE void for_pool_channels(int64_t channels, Body body) {
+  int64_t c = 0;
+  for (; c + 4 * kLanes <= channels; c += 4 * kLanes) body(c, Vectors<4>{}, kLanes);
+  for (; c + kLanes <= channels; c += kLanes) body(c, Vectors<1>{}, kLanes);
+  if (c < channels) body(c, Vectors<1>{}, static_cast<int>(channels - c));
+}
+
+// Rows come by value: for all that the compiler knows, storing a vector may change what a reference sees.
 template <class Index>
-DL_INLINE void max_row(const PoolRow& row, const float* x, int64_t x_row, int64_t x_pixel, float* y,
+DL_INLINE void max_row(const PoolRow row, const float* x, int64_t x_row, int64_t x_pixel, float* y,
                        int64_t y_pixel, Index* index, int64_t index_pixel) {
   for (int64_t o = 0; o < row.columns_count; o++) {
     const int64_t begin = row.columns.start[o], end = row.columns.start[o + 1];
-    auto at = [&](int64_t c) {
-      if constexpr (std::is_same_v<Index, NoIndex>)
-        return index;
-      else
-        return index + o * index_pixel + c;
-    };
-    int64_t c = 0;
-    for (; c + kLanes <= row.channels; c += kLanes)
-      max_pixel(row, begin, end, x + c, x_row, x_pixel, y + o * y_pixel + c, at(c), kLanes);
-    if (c < row.channels)
-      max_pixel(row, begin, end, x + c, x_row, x_pixel, y + o * y_pixel + c, at(c),
-                static_cast<int>(row.channels - c));
+    for_pool_channels(row.channels, [&](int64_t c, auto vectors, int n) {
+      Index* to = index;
+      if constexpr (!std::is_same_v<Index, NoIndex>) to = index + o * index_pixel + c;
+      max_pixel<decltype(vectors)::value>(row, begin, end, x + c, x_row, x_pixel, y + o * y_pixel + c, to, n);
+    });
   }
 }
 
@@ -77,37 +94,40 @@ inline void pool_max(const PoolRow& row, const float* x, int64_t x_row, int64_t 
   }
 }
 
-template <class Index>
+template <int V, class Index>
 DL_INLINE void max_grad_pixel(const PoolRow& row, int64_t begin, int64_t end, const float* dy, int64_t dy_row,
                               int64_t dy_pixel, const Index* index, int64_t index_row, int64_t index_pixel,
                               float* dx, int n) {
-  Vec sum = zero();
+  Vec sum[V];
+  DL_UNROLL for (int v = 0; v < V; v++) sum[v] = zero();
   for (int64_t r = 0; r < row.row_count; r++) {
     const float* dy_line = dy + row.row_index[r] * dy_row;
     const Index* index_line = index + row.row_index[r] * index_row;
     const int32_t base = row.row_tap[r] * row.tap_row;
     for (int64_t k = begin; k < end; k++) {
       const int64_t o = row.columns.index[k];
-      const Mask taken = load_index(index_line + o * index_pixel, n) == broadcast(base + row.columns.tap[k]);
-      sum += select(taken, load_some(dy_line + o * dy_pixel, n), zero());
+      const IVec tap = broadcast(base + row.columns.tap[k]);
+      DL_UNROLL for (int v = 0; v < V; v++) {
+        const Mask taken = load_index(index_line + o * index_pixel + v * kLanes, n) == tap;
+        sum[v] += select(taken, load_some(dy_line + o * dy_pixel + v * kLanes, n), zero());
+      }
     }
   }
-  n == kLanes ? store(dx, sum) : store_n(dx, sum, n);
+  DL_UNROLL for (int v = 0; v < V; v++) {
+    n == kLanes ? store(dx + v * kLanes, sum[v]) : store_n(dx + v * kLanes, sum[v], n);
+  }
 }
 
 template <class Index>
-DL_INLINE void max_grad_row(const PoolRow& row, const float* dy, int64_t dy_row, int64_t dy_pixel,
+DL_INLINE void max_grad_row(const PoolRow row, const float* dy, int64_t dy_row, int64_t dy_pixel,
                             const Index* index, int64_t index_row, int64_t index_pixel, float* dx,
                             int64_t dx_pixel) {
   for (int64_t i = 0; i < row.columns_count; i++) {
     const int64_t begin = row.columns.start[i], end = row.columns.start[i + 1];
-    int64_t c = 0;
-    for (; c + kLanes <= row.channels; c += kLanes)
-      max_grad_pixel(row, begin, end, dy + c, dy_row, dy_pixel, index + c, index_row, index_pixel,
-                     dx + i * dx_pixel + c, kLanes);
-    if (c < row.channels)
-      max_grad_pixel(row, begin, end, dy + c, dy_row, dy_pixel, index + c, index_row, index_pixel,
-                     dx + i * dx_pixel + c, static_cast<int>(row.channels - c));
+    for_pool_channels(row.channels, [&](int64_t c, auto vectors, int n) {
+      max_grad_pixel<decltype(vectors)::value>(row, begin, end, dy + c, dy_row, dy_pixel, index + c,
+                                               index_row, index_pixel, dx + i * dx_pixel + c, n);
+    });
   }
 }
 
