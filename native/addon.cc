@@ -30,7 +30,6 @@ using dl::require;
 
 /// What one Node environment owns. It outlives the environment until its last run has ended.
 struct Environment {
-  std::shared_ptr<dl::Engine> engine = dl::Engine::instance();
   napi_threadsafe_function settle = nullptr;
   int pending = 0;  // JavaScript thread only
   std::mutex mutex;
@@ -40,8 +39,10 @@ struct Environment {
   std::vector<std::weak_ptr<dl::Executable>> executables;
 };
 
+/// The engine is held here and not by Environment, which jobs hold too: its last owner must not be its own thread.
 struct AddonData {
   std::shared_ptr<Environment> environment;
+  std::shared_ptr<dl::Engine> engine = dl::Engine::instance();
 };
 
 // ---- Errors ---------------------------------------------------------------------------------------------
@@ -507,7 +508,7 @@ Napi::Promise queue(Napi::Env env, int threads, std::unique_ptr<C> completion, J
   }
   // The raw pointer is freed by settle(), which also runs for an environment that has gone.
   C* raw = completion.release();
-  environment->engine->submit(threads, [raw, job = std::move(job)](dl::Pool& pool) mutable {
+  env.GetInstanceData<AddonData>()->engine->submit(threads, [raw, job = std::move(job)](dl::Pool& pool) mutable {
     auto environment = raw->environment;
     job(pool, *raw);
     napi_status status = napi_call_threadsafe_function(environment->settle, static_cast<Completion*>(raw),
@@ -708,7 +709,7 @@ void close(void* data) {
 }
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
-  auto* data = new AddonData{std::make_shared<Environment>()};
+  auto* data = new AddonData{.environment = std::make_shared<Environment>()};
   Napi::String name = Napi::String::New(env, "dlcourse");
   napi_status status = napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr,
                                                        nullptr, settle, &data->environment->settle);
