@@ -2,7 +2,8 @@
 // The command line: parse, run, and end with a documented status.
 
 import { CommanderError } from 'commander';
-import { type Failure, failureOf } from './failure.js';
+import { CheckFailed } from './common.js';
+import { failureOf } from './failure.js';
 import { received } from './interrupt.js';
 import { program } from './program.js';
 
@@ -18,13 +19,17 @@ try {
 } catch (error) {
   if (error instanceof CommanderError && error.exitCode === 0) process.exit(0);
   if (asked('--debug')) console.error(error);
-  end(failureOf(error));
+  end(error);
 }
 
 /** Says what failed, and ends: work that is still under way must not hold the process. */
-function end(failure: Failure): never {
+function end(error: unknown): never {
+  const failure = failureOf(error);
   const exit = received()?.status ?? failure.exit;
   process.stderr.write(`dlcourse: ${failure.message}\n`);
-  if (asked('--json')) process.stdout.write(`${JSON.stringify({ error: { ...failure, exit } })}\n`);
+  if (asked('--json')) {
+    const result = error instanceof CheckFailed ? error.result : {};
+    process.stdout.write(`${JSON.stringify({ ...result, error: { ...failure, exit } })}\n`);
+  }
   process.exit(exit);
 }

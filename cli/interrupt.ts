@@ -13,24 +13,19 @@ export function received(): { signal: StopSignal; status: number } | undefined {
 
 /**
  * Turns SIGINT, SIGTERM and SIGHUP into an abort of the returned signal, whose reason is an E_INTERRUPTED.
- * @param onStop called with the first: says what will happen
+ * @param where the command, for the message
+ * @param say told `meanwhile` with the first signal
  */
-export function stopSignal(onStop: (signal: StopSignal) => void = () => {}): AbortSignal {
+export function stopSignal(where: string, say: (line: string) => void = () => {}, meanwhile = ''): AbortSignal {
   const controller = new AbortController();
   for (const name of Object.keys(signalStatus) as StopSignal[]) {
     process.on(name, () => {
-      // Durable files are whole at any moment, so that nothing needs to be put in order.
+      // Files are written durably and whole: nothing needs to be put in order.
       if (first) process.exit(signalStatus[name]);
       first = name;
-      onStop(name);
-      controller.abort(
-        new DlcourseError({
-          code: 'E_INTERRUPTED',
-          class: 'interrupted',
-          where: 'dlcourse',
-          problem: `stopped by ${name}`,
-        }),
-      );
+      if (meanwhile) say(meanwhile);
+      const problem = `stopped by ${name}`;
+      controller.abort(new DlcourseError({ code: 'E_INTERRUPTED', class: 'interrupted', where, problem }));
     });
   }
   return controller.signal;

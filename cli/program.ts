@@ -1,19 +1,19 @@
 // The commands, in the order of the help. Each file declares one and loads what it needs when it runs.
 
-import { readFileSync } from 'node:fs';
 import { Command, type CommanderError } from 'commander';
 import { bench } from './commands/bench.js';
+import { data } from './commands/data.js';
+import { evaluation } from './commands/eval.js';
+import { info } from './commands/info.js';
+import { models } from './commands/models.js';
+import { predict } from './commands/predict.js';
+import { train } from './commands/train.js';
 import { examples } from './examples.js';
 import { usageError } from './failure.js';
+import { version } from './version.js';
 
 /** Every command, by its declaration. */
-const commands: readonly (() => Command)[] = [bench];
-
-/** The version of package.json: this file lies in dist/cli. */
-export function version(): string {
-  const file = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-}
+const commands: readonly (() => Command)[] = [train, evaluation, predict, models, data, info, bench];
 
 export function program(): Command {
   const root = new Command('dlcourse')

@@ -146,6 +146,9 @@ export const percent = (share: number, digits = 1): string =>
 
 export const integer = (value: number): string => Math.round(value).toLocaleString('en-US');
 
+/** `1 epoch`, `1,000 epochs` */
+export const plural = (count: number, noun: string): string => `${integer(count)} ${noun}${count === 1 ? '' : 's'}`;
+
 /** `12.3 MiB` */
 export function bytes(value: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];

@@ -38,14 +38,14 @@ export const real = (least: number, most: number, below = false): Kind<number> =
   },
 });
 
-export const choice = <T extends string>(names: readonly T[]): Kind<T> => ({
+export const choice = <const T extends string>(names: readonly T[]): Kind<T> => ({
   expected: `one of ${names.join(', ')}`,
   parse: text => names.find(name => name === text),
   hint: text => suggest(text, names),
 });
 
 /** Several of a list, with commas between them. */
-export const choices = <T extends string>(names: readonly T[]): Kind<T[]> => ({
+export const choices = <const T extends string>(names: readonly T[]): Kind<T[]> => ({
   expected: `names from ${names.join(', ')}, with commas between them`,
   parse: text => {
     const parts = text.split(',').map(part => names.find(name => name === part.trim()));

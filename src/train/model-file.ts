@@ -18,6 +18,8 @@ export interface ModelCard {
   readonly classes: readonly string[];
   /** Absent for models of plain arrays. */
   readonly preprocessing?: Preprocessing;
+  /** Name of the data set that it was trained on. */
+  readonly data?: string;
 }
 
 const CARD = 'dlcourse.card';

@@ -106,6 +106,7 @@ export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent,
     model: model.config,
     classes: dataset.classes,
     preprocessing: sources.preprocessing,
+    data: dataset.name,
   };
   const store = new Store();
   if (settings.init && !resumed) await initialise(store, model, settings.init);

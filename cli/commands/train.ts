@@ -1,0 +1,251 @@
+// dlcourse train: from a data set to a trained model in a folder of its own; and on from where one stopped.
+
+import { existsSync } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { Command } from 'commander';
+import { DlcourseError, printable } from '../../src/errors.js';
+import type { RunReport, RunSettings } from '../../src/train/run.js';
+import { checkAccuracy, findWeights, isRun, type OutputOptions, openDecoders, shown, withOutput } from '../common.js';
+import { examples } from '../examples.js';
+import { stopSignal } from '../interrupt.js';
+import { configOf, optionsOf, readConfig, resolveSettings } from '../settings.js';
+import { TrainProgress } from '../train-progress.js';
+import { openOptions, recipeOf, type TrainSettings, trainSettings } from '../train-settings.js';
+import { bytes, integer, percent, plural, Ui } from '../ui.js';
+
+type Flags = OutputOptions & Record<string, unknown> & { resume?: string; config?: string };
+
+export const train = (): Command => {
+  const command = new Command('train')
+    .summary('train a network')
+    .description(
+      'Trains a network on images, in a new folder below runs/. Without options: a small network on the embedded pictures.\n' +
+        'Each setting may also stand in DLCOURSE_<NAME> or in a --config file; a flag goes before both.',
+    )
+    .addHelpText(
+      'before',
+      examples(
+        'dlcourse train',
+        'dlcourse train --data ./flowers --input 64x64 --model resnet18 --epochs 30',
+        'dlcourse train --resume runs/resnet18-flowers-1',
+        'dlcourse train --config runs/resnet18-flowers-1/config.json --seed 2',
+      ),
+    );
+  for (const setting of optionsOf(trainSettings)) command.addOption(setting);
+  command
+    .option('--resume <run>', 'go on with a run that was stopped')
+    .option('--config <file>', 'settings from a file, such as the config.json of a run');
+  return withOutput(command).action((flags: Flags) =>
+    flags.resume === undefined ? begin(flags) : goOn(flags, flags.resume),
+  );
+};
+
+async function begin(flags: Flags): Promise<void> {
+  const ui = new Ui(flags);
+  const config = flags.config === undefined ? undefined : await readConfig(flags.config, trainSettings);
+  const settings = resolveSettings(trainSettings, flags, config);
+  const { values } = settings;
+  const { findNetwork, formFor, buildNetwork } = await import('../../src/zoo/zoo.js');
+  const { makeRecipe } = await import('../../src/train/recipe.js');
+  // What can be wrong without looking at the data is found before that.
+  const network = await findNetwork(values.model!);
+  const recipe = makeRecipe(recipeOf(settings));
+  const folder = runFolder(values.out!, values.name);
+  const init = values.init === undefined ? undefined : resolve((await findWeights(values.init)).file);
+  const stop = stopSignal(
+    'train',
+    before => ui.notice(before),
+    'finishing the step and saving; Ctrl-C again stops now',
+  );
+
+  const { source, dataset } = await openData(ui, values.data!, openOptions(values), stop);
+  const { height, width, channels } = dataset.image;
+  const form = formFor(network, height, width, values.form);
+  const model = await buildNetwork(network.name, [height, width, channels], dataset.classes.length, form);
+  stop.throwIfAborted();
+  const written: Record<string, string> = {
+    ...settings.written,
+    data: source,
+    lr: String(recipe.lr),
+    weightDecay: String(recipe.weightDecay),
+    momentum: String(recipe.momentum),
+    form,
+    ...(init ? { init } : {}),
+  };
+  const origins = {
+    lr: 'default',
+    weightDecay: 'default',
+    momentum: 'default',
+    form: 'default',
+    ...settings.origins,
+  } as const;
+  await run(ui, settings, {
+    folder: await folder(network.name, dataset.name),
+    model,
+    network: { name: network.name, form },
+    dataset,
+    source,
+    recipe,
+    saveEvery: values.saveEvery!,
+    ...(init ? { init } : {}),
+    config: configOf(trainSettings, { ...settings, written, origins }),
+    signal: stop,
+  });
+}
+
+/** Everything comes from the run: a flag that says otherwise is an error. */
+async function goOn(flags: Flags, folder: string): Promise<void> {
+  const ui = new Ui(flags);
+  if (flags.config !== undefined)
+    throw usage('--config', 'expected a new run, got --resume too', 'leave one of them out');
+  if (!existsSync(folder)) throw notRun(folder, 'got nothing of that name');
+  if (!isRun(folder)) throw notRun(folder, 'got another folder');
+  const file = join(folder, 'config.json');
+  const config = await readConfig(file, trainSettings);
+  const env = { DLCOURSE_THREADS: process.env['DLCOURSE_THREADS'] };
+  const settings = resolveSettings(trainSettings, flags, config, env);
+  const before = resolveSettings(trainSettings, {}, config, {});
+  for (const key of Object.keys(trainSettings) as (keyof typeof trainSettings)[]) {
+    if (flags[key] === undefined || ['threads', 'saveEvery', 'minAccuracy'].includes(key)) continue;
+    if (JSON.stringify(settings.values[key]) === JSON.stringify(before.values[key])) continue;
+    const had = before.written[key] ?? 'none';
+    throw new DlcourseError({
+      code: 'E_RESUME',
+      class: 'mismatch',
+      where: trainSettings[key].flags.split(' ')[0]!,
+      problem: `expected ${had} as in ${shown(folder)}, got ${settings.written[key]}`,
+      hint: 'leave it out, or begin a new run with --init and the weights of this one',
+    });
+  }
+
+  const report = join(folder, 'report.json');
+  if (existsSync(report)) {
+    const finished = JSON.parse(await readFile(report, 'utf8')) as RunReport;
+    ui.notice(`${shown(folder)} is finished; there is nothing left to do`);
+    conclude(ui, settings, { ...finished, run: folder, weights: join(folder, 'model.safetensors') });
+    return;
+  }
+  const { readRun } = await import('../../src/train/run.js');
+  const { Model } = await import('../../src/layers/model.js');
+  await import('../../src/layers/index.js');
+  const { card, record } = await readRun(folder);
+  const stop = stopSignal(
+    'train',
+    before => ui.notice(before),
+    'finishing the step and saving; Ctrl-C again stops now',
+  );
+  const how = { ...openOptions(settings.values), ...(card.preprocessing ? { preprocessing: card.preprocessing } : {}) };
+  const { dataset } = await openData(ui, record.data.source, how, stop);
+  const { threads } = settings.values;
+  await run(ui, settings, {
+    folder,
+    model: Model.fromConfig(card.model),
+    ...(record.network ? { network: record.network } : {}),
+    dataset,
+    source: record.data.source,
+    recipe: { ...record.recipe, ...(threads ? { threads } : {}) },
+    saveEvery: settings.values.saveEvery!,
+    resume: true,
+    config: {},
+    signal: stop,
+  });
+}
+
+async function run(ui: Ui, settings: TrainSettings, what: RunSettings): Promise<void> {
+  const { trainRun } = await import('../../src/train/run.js');
+  const progress = new TrainProgress(ui);
+  for await (const event of trainRun(what)) {
+    progress.show(event, what.model.name, what.dataset.name);
+    if (event.kind === 'end') conclude(ui, settings, event.report);
+  }
+}
+
+type Open = Parameters<typeof import('../../src/data/open.js').openDataset>[1];
+
+/** Opens data by name or folder; `source` is how to open them again from anywhere. */
+async function openData(ui: Ui, given: string, how: NonNullable<Open>, signal: AbortSignal) {
+  const { openDataset } = await import('../../src/data/open.js');
+  const { listManifests } = await import('../../src/data/manifest.js');
+  await openDecoders(how.formats);
+  const named = (await listManifests()).some(manifest => manifest.name === given);
+  const progress = new TrainProgress(ui);
+  try {
+    const dataset = await openDataset(given, {
+      ...how,
+      signal,
+      onNotice: line => ui.notice(line),
+      onProgress: at => progress.opening(given, at),
+    });
+    return { source: named ? given : resolve(given), dataset };
+  } finally {
+    ui.clear();
+  }
+}
+
+function conclude(ui: Ui, { values }: TrainSettings, report: RunReport): void {
+  const { test } = report;
+  const { bold, dim } = ui.colors;
+  if (test.images > 0) {
+    ui.print(
+      `${report.model} on ${report.data}: ${bold(percent(test.top1, 2))} of ${integer(test.images)} test images right, ` +
+        `${percent(test.top5, 2)} among the first five, loss ${test.loss.toFixed(4)}`,
+    );
+  }
+  const speed = report.imagesPerSecond > 0 ? `${integer(report.imagesPerSecond)} images/s, ` : '';
+  ui.print(dim(`${plural(report.epochs, 'epoch')}, ${speed}${bytes(report.peakMemoryBytes)} of memory at most`));
+  ui.print(dim(`run in ${shown(report.run)}, weights in ${shown(report.weights)}`));
+  checkAccuracy(report, report.run, values.minAccuracy, test.top1);
+  const elsewhere =
+    values.out === 'runs' && shown(report.run).startsWith('runs') ? '' : ` --weights ${shown(report.run)}`;
+  ui.print(`dlcourse predict PICTURE.jpg${elsewhere}`);
+  ui.result(report);
+}
+
+/**
+ * Makes the folder of a new run: the one that was named, or the first free number. Nothing that exists is touched.
+ * Checks at once what can be checked; makes the folder when the returned function is called.
+ */
+function runFolder(out: string, name: string | undefined): (model: string, data: string) => Promise<string> {
+  if (name !== undefined && (basename(name) !== name || name === '.' || name === '..')) {
+    throw usage('--name', `expected a folder's name, got '${name}'`, 'give the folder around it with --out');
+  }
+  const taken = (folder: string): DlcourseError =>
+    usage(
+      '--name',
+      `expected a new name, got '${name}', and ${shown(folder)} exists`,
+      `choose another, or go on with --resume ${shown(folder)}`,
+    );
+  if (name !== undefined && existsSync(join(out, name))) throw taken(join(out, name));
+  return async (model, data) => {
+    const { writeError } = await import('../../src/io/filesystem.js');
+    const base = `${model}-${printable(data).replace(/[^\p{L}\p{N}._-]+/gu, '-')}`;
+    try {
+      await mkdir(out, { recursive: true });
+      for (let number = 1; ; number++) {
+        const folder = join(out, name ?? `${base}-${number}`);
+        try {
+          await mkdir(folder);
+          return folder;
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+          if (name !== undefined) throw taken(folder);
+        }
+      }
+    } catch (error) {
+      throw error instanceof DlcourseError ? error : writeError(out, 'make a run folder', error);
+    }
+  };
+}
+
+const usage = (where: string, problem: string, hint: string): DlcourseError =>
+  new DlcourseError({ code: 'E_OPTION', class: 'usage', where, problem, hint });
+
+const notRun = (folder: string, got: string): DlcourseError =>
+  new DlcourseError({
+    code: 'E_RUN',
+    class: 'notFound',
+    where: folder,
+    problem: `expected a run folder with config.json and checkpoints, ${got}`,
+    hint: 'give a folder that dlcourse train has made',
+  });
