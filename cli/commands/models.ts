@@ -1,7 +1,7 @@
 // dlcourse models: the networks, or one of them layer by layer.
 
 import { Command } from 'commander';
-import type { LayerSummary } from '../../src/layers/summary.js';
+import type { Summary } from '../../src/layers/summary.js';
 import type { Form, Network } from '../../src/zoo/zoo.js';
 import { examples } from '../examples.js';
 import { forms } from '../train-settings.js';
@@ -16,17 +16,16 @@ interface Options {
   json?: boolean;
 }
 
-/** A form of a network, as `--json` prints it. */
+/** A form of a network, as `--json` prints it: counted, for the input and classes that it says. */
 interface FormEntry {
   form: Form;
   input: readonly number[];
   classes: number;
   params: number;
   multiplyAdds: number;
-  /** Published accuracy, where the form is as published. */
+  activationBytes: number;
+  /** Published accuracy, where everything is as published. */
   top1?: number;
-  activationBytes?: number;
-  layers?: readonly LayerSummary[];
 }
 
 export const models = (): Command =>
@@ -53,77 +52,44 @@ async function list(ui: Ui, options: Options): Promise<void> {
   const found: { network: Network; forms: FormEntry[] }[] = [];
   for (const network of await allNetworks()) {
     if (options.form && !network.forms[options.form]) continue;
-    found.push({
-      network,
-      forms: isPublished(options) ? published(network, options) : [await built(network, options)],
-    });
+    found.push({ network, forms: (await builtForms(network, options)).map(b => b.entry) });
   }
   const rows = found.flatMap(({ network, forms }) =>
     forms.map(f => [
-      network.name,
-      `${network.family} ${network.year}`,
-      f.form,
-      f.input.join('×'),
-      integer(f.classes),
-      integer(f.params),
-      integer(f.multiplyAdds),
-      f.top1 === undefined ? '' : percent(f.top1),
+      ...[network.name, `${network.family} ${network.year}`, f.form, f.input.join('×'), integer(f.classes)],
+      ...[integer(f.params), integer(f.multiplyAdds), f.top1 === undefined ? '' : percent(f.top1)],
     ]),
   );
   const head = ['name', 'family', 'form', 'input', 'classes', 'parameters', 'multiply-adds', 'published top-1'];
   for (const line of table([head, ...rows], ui.colors.bold)) ui.print(line);
-  ui.result({ models: found.map(({ network, forms }) => entry(network, forms)) });
+  ui.result({ models: found.map(({ network, forms }) => ({ ...described(network), forms })) });
 }
 
-const isPublished = ({ input, channels, classes }: Options): boolean => !input && !channels && !classes;
-
-const entry = ({ name, family, paper, year }: Network, forms: readonly FormEntry[]) => ({
-  name,
-  family,
-  paper,
-  year,
-  forms,
-});
-
-function published(network: Network, { form }: Options): FormEntry[] {
-  return (Object.keys(network.forms) as Form[])
-    .filter(f => !form || f === form)
-    .map(f => {
-      const { multiplyAddsMillions, input, classes, params, top1 } = network.forms[f]!;
-      const multiplyAdds = Math.round(multiplyAddsMillions * 1e6);
-      return { form: f, input, classes, params, multiplyAdds, ...(top1 === undefined ? {} : { top1 }) };
-    });
-}
+const described = ({ name, family, paper, year }: Network) => ({ name, family, paper, year });
 
 async function one(ui: Ui, name: string, options: Options): Promise<void> {
   const { findNetwork } = await import('../../src/zoo/zoo.js');
   const { showSummary } = await import('../../src/layers/summary.js');
   const network = await findNetwork(name);
-  // As published, every form has its summary; otherwise the one that was asked for.
-  const wanted = isPublished(options) && !options.form ? (Object.keys(network.forms) as Form[]) : [undefined];
-  const entries: FormEntry[] = [];
-  for (const form of wanted) {
-    const found = await built(network, form ? { form } : options);
-    entries.push(found);
-    ui.print(`${ui.colors.bold(`${network.name}, ${found.form} form`)}: ${network.paper} (${network.year})`);
-    ui.print(showSummary({ ...found, ...found.summary }, ui.colors.dim));
+  const found = await builtForms(network, options);
+  for (const { entry, summary } of found) {
+    ui.print(`${ui.colors.bold(`${network.name}, ${entry.form} form`)}: ${network.paper} (${network.year})`);
+    ui.print(showSummary(summary, ui.colors.dim));
     ui.print();
   }
-  ui.result({
-    models: [
-      entry(
-        network,
-        entries.map(({ ...e }) => ({ ...e, summary: undefined })),
-      ),
-    ],
-  });
+  const forms = found.map(({ entry, summary }) => ({ ...entry, layers: summary.layers }));
+  ui.result({ models: [{ ...described(network), forms }] });
+}
+
+/** Every form as published; or the one that was asked for. */
+async function builtForms(network: Network, options: Options): Promise<{ entry: FormEntry; summary: Summary }[]> {
+  const asPublished = !options.input && !options.channels && !options.classes && !options.form;
+  const wanted = asPublished ? (Object.keys(network.forms) as Form[]).map(form => ({ form })) : [options];
+  return Promise.all(wanted.map(one => built(network, one)));
 }
 
 /** Builds a form and counts. */
-async function built(
-  network: Network,
-  options: Options,
-): Promise<FormEntry & { summary: import('../../src/layers/summary.js').Summary }> {
+async function built(network: Network, options: Options): Promise<{ entry: FormEntry; summary: Summary }> {
   const { buildNetwork, formFor } = await import('../../src/zoo/zoo.js');
   const { summarize } = await import('../../src/layers/summary.js');
   const [height, width] = options.input ?? (network.forms[options.form!] ?? Object.values(network.forms)[0]!).input;
@@ -132,8 +98,8 @@ async function built(
   const classes = options.classes ?? info.classes;
   const input = [height, width, options.channels ?? info.input[2]] as const;
   const summary = summarize(await buildNetwork(network.name, input, classes, form));
-  const { parameters: params, multiplyAdds, activationBytes, layers } = summary;
+  const { parameters: params, multiplyAdds, activationBytes } = summary;
   const asPublished = input.join() === info.input.join() && classes === info.classes;
   const top1 = asPublished && info.top1 !== undefined ? { top1: info.top1 } : {};
-  return { form, input, classes, params, multiplyAdds, ...top1, activationBytes, layers, summary };
+  return { entry: { form, input, classes, params, multiplyAdds, activationBytes, ...top1 }, summary };
 }

@@ -128,7 +128,6 @@ async function goOn(flags: Flags, folder: string): Promise<void> {
   }
   const { readRun } = await import('../../src/train/run.js');
   const { Model } = await import('../../src/layers/model.js');
-  await import('../../src/layers/index.js');
   const { card, record } = await readRun(folder);
   const stop = stopSignal(
     'train',

@@ -11,7 +11,7 @@ export function textTable(
   const columns = rows[0]?.map((_, c) => rows.map(row => String(row[c] ?? ''))) ?? [];
   const widths = columns.map(cells => Math.max(...cells.map(cell => cell.length)));
   const right = columns.map(cells => cells.slice(1).every(cell => /^[\d.,–-]*( ?(%|[KMGT]?i?B))?$/.test(cell)));
-  return rows.map((row, r) => {
+  return rows.map((_, r) => {
     const cells = columns.map((column, c) =>
       right[c] ? column[r]!.padStart(widths[c]!) : column[r]!.padEnd(widths[c]!),
     );

@@ -4,7 +4,8 @@ import type { Preprocessing } from '../data/preprocessing.js';
 import { DlcourseError } from '../errors.js';
 import { float32ToFloat16 } from '../io/half.js';
 import { openSafetensors, type SafetensorsFile, type TensorSource, toFloat32, writeSafetensors } from '../io/safetensors.js';
-import { Model, type ModelConfig } from '../layers/model.js';
+// Through the index, so that every kind of layer is known.
+import { Model, type ModelConfig } from '../layers/index.js';
 import { Store } from '../runtime/program.js';
 import { readState, writeState } from './weights.js';
 
