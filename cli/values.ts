@@ -2,7 +2,7 @@
 // variables and config files.
 
 import { Option } from 'commander';
-import { DlcourseError, suggest } from '../src/errors.js';
+import { DlcourseError, nearest } from '../src/errors.js';
 
 /** How one kind of value is written. */
 export interface Kind<T> {
@@ -11,7 +11,7 @@ export interface Kind<T> {
   /** The value, or undefined when the text is none of this kind. */
   readonly parse: (text: string) => T | undefined;
   /** What to do about a text that is none. */
-  readonly hint?: (text: string) => string;
+  readonly hint?: (text: string) => string | undefined;
 }
 
 /** A plain decimal number: no hexadecimal, no blank, no NaN. */
@@ -38,10 +38,15 @@ export const real = (least: number, most: number, below = false): Kind<number> =
   },
 });
 
+const near = (text: string, names: readonly string[]): string | undefined => {
+  const name = nearest(text, names);
+  return name && `did you mean '${name}'?`;
+};
+
 export const choice = <const T extends string>(names: readonly T[]): Kind<T> => ({
   expected: `one of ${names.join(', ')}`,
   parse: text => names.find(name => name === text),
-  hint: text => suggest(text, names),
+  hint: text => near(text, names),
 });
 
 /** Several of a list, with commas between them. */
@@ -93,13 +98,9 @@ export const interval: Kind<{ steps: number } | { minutes: number }> = {
 export function readValue<T>(kind: Kind<T>, given: string, where: string): T {
   const value = kind.parse(given);
   if (value !== undefined) return value;
-  throw new DlcourseError({
-    code: 'E_OPTION',
-    class: 'usage',
-    where,
-    problem: `expected ${kind.expected}, got '${given}'`,
-    ...(kind.hint ? { hint: kind.hint(given) } : {}),
-  });
+  const hint = kind.hint?.(given);
+  const problem = `expected ${kind.expected}, got '${given}'`;
+  throw new DlcourseError({ code: 'E_OPTION', class: 'usage', where, problem, ...(hint ? { hint } : {}) });
 }
 
 /** An option of a command. Shown defaults are in `description`; `initial` is the value without the option. */

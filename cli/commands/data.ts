@@ -10,8 +10,9 @@ import { dataSettings, openOptions } from '../train-settings.js';
 import { bytes, integer, table, Ui } from '../ui.js';
 import { option, size, text, whole } from '../values.js';
 
-export const data = (): Command =>
-  new Command('data')
+export const data = (): Command => {
+  const command = new Command('data');
+  return command
     .summary('list, get, inspect and draw data sets')
     .description('Lists, fetches, inspects and draws data sets.')
     .addHelpText(
@@ -21,7 +22,9 @@ export const data = (): Command =>
     .addCommand(ls())
     .addCommand(get())
     .addCommand(inspect())
-    .addCommand(make());
+    .addCommand(make())
+    .action(() => command.outputHelp());
+};
 
 const ls = (): Command =>
   new Command('ls')
