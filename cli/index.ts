@@ -6,6 +6,7 @@ import { CheckFailed } from './common.js';
 import { failureOf } from './failure.js';
 import { received } from './interrupt.js';
 import { program } from './program.js';
+import { clearLive } from './ui.js';
 
 // `dlcourse models | head`: a reader that has enough is no failure.
 for (const stream of [process.stdout, process.stderr]) {
@@ -18,6 +19,7 @@ try {
   await program().parseAsync();
 } catch (error) {
   if (error instanceof CommanderError && error.exitCode === 0) process.exit(0);
+  clearLive();
   if (asked('--debug')) console.error(error);
   end(error);
 }

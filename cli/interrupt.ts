@@ -14,16 +14,16 @@ export function received(): { signal: StopSignal; status: number } | undefined {
 /**
  * Turns SIGINT, SIGTERM and SIGHUP into an abort of the returned signal, whose reason is an E_INTERRUPTED.
  * @param where the command, for the message
- * @param say told `meanwhile` with the first signal
+ * @param onStop called with the first: says what happens now
  */
-export function stopSignal(where: string, say: (line: string) => void = () => {}, meanwhile = ''): AbortSignal {
+export function stopSignal(where: string, onStop: () => void = () => {}): AbortSignal {
   const controller = new AbortController();
   for (const name of Object.keys(signalStatus) as StopSignal[]) {
     process.on(name, () => {
       // Files are written durably and whole: nothing needs to be put in order.
       if (first) process.exit(signalStatus[name]);
       first = name;
-      if (meanwhile) say(meanwhile);
+      onStop();
       const problem = `stopped by ${name}`;
       controller.abort(new DlcourseError({ code: 'E_INTERRUPTED', class: 'interrupted', where, problem }));
     });

@@ -23,6 +23,11 @@ export function wantsColor(stream: { isTTY?: boolean }, env: Environment = proce
   return stream.isTTY === true && env['TERM'] !== 'dumb';
 }
 
+let drawing: Ui | undefined;
+
+/** Takes away a live line, whoever drew it. */
+export const clearLive = (): void => drawing?.clear();
+
 /** Redraws a second of the live line. */
 const FRAMES = 10;
 
@@ -89,6 +94,7 @@ export class Ui {
     const width = (process.stderr.columns || 80) - 1;
     const line = cut(compose(width), width);
     this.#line = line;
+    drawing = this;
     process.stderr.write(`\r\u001b[K${line}`);
   }
 

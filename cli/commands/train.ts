@@ -53,11 +53,7 @@ async function begin(flags: Flags): Promise<void> {
   const recipe = makeRecipe(recipeOf(settings));
   const folder = runFolder(values.out!, values.name);
   const init = values.init === undefined ? undefined : resolve((await findWeights(values.init)).file);
-  const stop = stopSignal(
-    'train',
-    before => ui.notice(before),
-    'finishing the step and saving; Ctrl-C again stops now',
-  );
+  const stop = stopSignal('train', () => onStop(ui));
 
   const { source, dataset } = await openData(ui, values.data!, openOptions(values), stop);
   const { height, width, channels } = dataset.image;
@@ -129,11 +125,7 @@ async function goOn(flags: Flags, folder: string): Promise<void> {
   const { readRun } = await import('../../src/train/run.js');
   const { Model } = await import('../../src/layers/model.js');
   const { card, record } = await readRun(folder);
-  const stop = stopSignal(
-    'train',
-    before => ui.notice(before),
-    'finishing the step and saving; Ctrl-C again stops now',
-  );
+  const stop = stopSignal('train', () => onStop(ui));
   const how = { ...openOptions(settings.values), ...(card.preprocessing ? { preprocessing: card.preprocessing } : {}) };
   const { dataset } = await openData(ui, record.data.source, how, stop);
   const { threads } = settings.values;
@@ -151,9 +143,17 @@ async function goOn(flags: Flags, folder: string): Promise<void> {
   });
 }
 
+let training = false;
+
+/** What Ctrl-C does once there is something to save. */
+function onStop(ui: Ui): void {
+  if (training) ui.notice('finishing the step and saving; Ctrl-C again stops now');
+}
+
 async function run(ui: Ui, settings: TrainSettings, what: RunSettings): Promise<void> {
   const { trainRun } = await import('../../src/train/run.js');
   const progress = new TrainProgress(ui);
+  training = true;
   for await (const event of trainRun(what)) {
     progress.show(event, what.model.name, what.dataset.name);
     if (event.kind === 'end') conclude(ui, settings, event.report);

@@ -1,0 +1,385 @@
+// The commands from end to end, as a user would use them: a small data set, a training, and what follows from it.
+
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import sharp from 'sharp';
+import { encodeNpy } from '../../src/io/npy.js';
+import { loadModel } from '../../src/train/model-file.js';
+import { dlcourse, type Ended } from './dlcourse.js';
+import { scratchFolder } from './scratch.js';
+
+const cwd = scratchFolder();
+const env = { DLCOURSE_CACHE: join(cwd, 'cache') };
+const run = (...args: string[]): Promise<Ended> => dlcourse(args, { cwd, env });
+const small = [
+  'train',
+  '--data',
+  'small',
+  '--model',
+  'lenet5',
+  '--batch-size',
+  '8',
+  '--lr',
+  '0.01',
+  '--augment',
+  'flip',
+];
+const json = (ended: Ended) => JSON.parse(ended.stdout);
+const read = (...path: string[]) => readFileSync(join(cwd, ...path));
+
+let trained: Ended;
+beforeAll(async () => {
+  const made = await run('data', 'make', 'small', '--train', '40', '--test', '20', '--json');
+  expect(json(made)).toMatchObject({ train: 40, test: 20, size: 32 });
+  trained = await run(...small, '--epochs', '2', '--json');
+});
+
+describe('train', () => {
+  test('--json prints the documented keys as one object', () => {
+    expect(trained.status).toBe(0);
+    const report = json(trained);
+    expect(report).toMatchObject({ run: 'runs/lenet5-small-1', model: 'lenet5', data: 'small', epochs: 2, seed: 1 });
+    expect(report.test).toMatchObject({ images: 20 });
+    for (const key of ['loss', 'top1', 'top5']) expect(typeof report.test[key]).toBe('number');
+    for (const key of ['imagesPerSecond', 'peakMemoryBytes']) expect(report[key]).toBeGreaterThan(0);
+    expect(existsSync(join(cwd, report.weights))).toBe(true);
+  });
+
+  test('in a pipe writes plain lines, an epoch each', () => {
+    const lines = trained.stderr.trimEnd().split('\n');
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: that none is there is the point
+    expect(trained.stderr).not.toMatch(/[\r\u001b]/);
+    expect(lines.filter(line => /^epoch [12]\/2 {2}loss \d/.test(line))).toHaveLength(2);
+  });
+
+  test('fills the run folder', () => {
+    const names = readdirSync(join(cwd, 'runs/lenet5-small-1'));
+    const wanted = ['augmented.png', 'checkpoints', 'config.json', 'confusion.svg', 'curves.svg'];
+    expect(names).toEqual(
+      expect.arrayContaining([...wanted, 'metrics.csv', 'metrics.jsonl', 'model.safetensors', 'report.json']),
+    );
+  });
+
+  test('stores each value with its origin: flag before environment before config before default', async () => {
+    writeFileSync(join(cwd, 'my.json'), JSON.stringify({ ...{ epochs: 7, seed: 5, clip: 3, ema: 0.9 }, batchSize: 5 }));
+    const args = [
+      'train',
+      '--data',
+      'small',
+      '--model',
+      'lenet5',
+      '--epochs',
+      '1',
+      '--config',
+      'my.json',
+      '--name',
+      'origins',
+    ];
+    const ended = await dlcourse(args, { cwd, env: { ...env, DLCOURSE_SEED: '9', DLCOURSE_EPOCHS: '3' } });
+    expect(ended.status).toBe(0);
+    const { values, origins } = JSON.parse(read('runs/origins/config.json').toString());
+    expect(values).toMatchObject({ epochs: 1, seed: 9, clip: 3, ema: 0.9, batchSize: 5, optimizer: 'sgd', lr: 0.1 });
+    expect(origins).toMatchObject({
+      epochs: 'flag',
+      seed: 'environment',
+      clip: 'config',
+      optimizer: 'default',
+      lr: 'default',
+    });
+    expect(values).not.toHaveProperty('name');
+  });
+
+  test('--config repeats a run, to the byte', async () => {
+    const ended = await run('train', '--config', 'runs/lenet5-small-1/config.json', '--json', '-q');
+    expect(json(ended).run).toBe('runs/lenet5-small-2');
+    expect(ended.stderr).toBe('');
+    expect(read('runs/lenet5-small-2/model.safetensors').equals(read('runs/lenet5-small-1/model.safetensors'))).toBe(
+      true,
+    );
+  });
+
+  test('never touches an existing run', async () => {
+    const before = read('runs/lenet5-small-1/report.json');
+    const ended = await run(...small, '--epochs', '1', '--name', 'lenet5-small-1');
+    expect(ended.status).toBe(2);
+    expect(ended.stderr).toMatch(/--name: expected a new name, got 'lenet5-small-1'/);
+    expect(read('runs/lenet5-small-1/report.json').equals(before)).toBe(true);
+  });
+
+  test('another optimizer brings its own rate', async () => {
+    const args = [
+      'train',
+      '--data',
+      'small',
+      '--model',
+      'lenet5',
+      '--epochs',
+      '1',
+      '--optimizer',
+      'adam',
+      '--name',
+      'adam',
+    ];
+    expect((await run(...args)).status).toBe(0);
+    expect(JSON.parse(read('runs/adam/config.json').toString()).values).toMatchObject({ lr: 0.001, weightDecay: 0 });
+  });
+
+  test('--init begins with given weights', async () => {
+    const args = [...small, '--epochs', '1', '--lr', '0', '--name', 'init', '--init', 'runs/lenet5-small-1', '--json'];
+    const ended = await run(...args, '--weight-decay', '0');
+    // With a rate of 0 the weights are still those that were given.
+    expect(json(ended).test.loss).toBe(json(trained).test.loss);
+  });
+
+  test('--min-accuracy fails with status 80 and prints the result all the same', async () => {
+    const ended = await run(...small, '--epochs', '1', '--name', 'gate', '--min-accuracy', '1', '--json');
+    expect(ended.status).toBe(80);
+    expect(json(ended)).toMatchObject({ run: 'runs/gate', error: { code: 'E_MIN_ACCURACY', exit: 80 } });
+    expect(ended.stderr).toMatch(/^dlcourse: runs\/gate: expected a test accuracy of at least 1, got 0\.?\d*; /m);
+  });
+
+  test('--progress json writes JSON lines on stderr, the next command ends stdout', async () => {
+    const ended = await run(...small, '--epochs', '1', '--name', 'lines', '--progress', 'json');
+    const events = ended.stderr
+      .trimEnd()
+      .split('\n')
+      .map(line => JSON.parse(line));
+    expect(events.map(e => e.event)).toEqual(expect.arrayContaining(['start', 'step', 'epoch', 'saved']));
+    expect(ended.stdout.trimEnd().split('\n').at(-1)).toBe('dlcourse predict PICTURE.jpg');
+  });
+});
+
+describe('interrupt and resume', () => {
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const)('%s saves and says how to go on; the end is as if nothing had happened', async (signal, status) => {
+    const name = `stopped-${signal}`;
+    const long = [...small, '--epochs', '12', '--progress', 'json', '--name', name];
+    let sent = false;
+    const onStderr = (text: string, child: { kill: (s: NodeJS.Signals) => boolean }): void => {
+      if (sent || !text.includes('"event":"step"')) return;
+      sent = true;
+      child.kill(signal);
+    };
+    const stopped = await dlcourse(long, { cwd, env, onStderr });
+    expect(stopped.status).toBe(status);
+    expect(stopped.stderr).toMatch(
+      new RegExp(`everything is saved; go on with: dlcourse train --resume runs/${name}\n$`),
+    );
+    expect(existsSync(join(cwd, 'runs', name, 'report.json'))).toBe(false);
+
+    const other = await run('train', '--resume', `runs/${name}`, '--epochs', '13');
+    expect(other.status).toBe(78);
+    expect(other.stderr).toBe(
+      `dlcourse: --epochs: expected 12 as in runs/${name}, got 13; ` +
+        'leave it out, or begin a new run with --init and the weights of this one\n',
+    );
+    const resumed = await run('train', '--resume', `runs/${name}`, '--threads', '1', '--json');
+    expect(resumed.status).toBe(0);
+    expect(json(resumed)).toMatchObject({ run: `runs/${name}`, epochs: 12 });
+    const whole = `whole-${signal}`;
+    await run(...long.slice(0, -1), whole);
+    expect(read('runs', name, 'model.safetensors').equals(read('runs', whole, 'model.safetensors'))).toBe(true);
+  });
+
+  test('a finished run says so', async () => {
+    const ended = await run('train', '--resume', 'runs/lenet5-small-1', '--json');
+    expect(ended.status).toBe(0);
+    expect(ended.stderr).toMatch(/is finished/);
+    expect(json(ended).test).toEqual(json(trained).test);
+  });
+});
+
+describe('eval', () => {
+  test('finds what the training found, on a run and on its model file', async () => {
+    for (const weights of ['runs/lenet5-small-1', 'runs/lenet5-small-1/model.safetensors']) {
+      const ended = await run('eval', weights, '--json');
+      const { test: found, model } = json(trained);
+      expect(json(ended)).toMatchObject({ model, data: 'small', images: 20, top1: found.top1, top5: found.top5 });
+      expect(json(ended).loss).toBeCloseTo(found.loss, 6);
+      expect(json(ended).classes).toHaveLength(10);
+    }
+  });
+
+  test('takes other data whole, and refuses other classes', async () => {
+    mkdirSync(join(cwd, 'other'));
+    for (const name of ['cat', 'car']) {
+      mkdirSync(join(cwd, 'other', name));
+      copyFileSync(join(cwd, `small/test/${name}/0001.webp`), join(cwd, `other/${name}/a.webp`));
+    }
+    const ended = await run('eval', 'runs/lenet5-small-1', '--data', 'other', '--json');
+    expect(json(ended)).toMatchObject({ data: 'other', images: 2 });
+    mkdirSync(join(cwd, 'foreign/spoon'), { recursive: true });
+    copyFileSync(join(cwd, 'small/test/cat/0001.webp'), join(cwd, 'foreign/spoon/a.webp'));
+    const refused = await run('eval', 'runs/lenet5-small-1', '--data', 'foreign');
+    expect(refused.stderr).toMatch(/spoon/);
+    expect(refused.status).not.toBe(0);
+  });
+
+  test('--min-accuracy', async () => {
+    expect((await run('eval', 'runs/lenet5-small-1', '--min-accuracy', '0')).status).toBe(0);
+    expect((await run('eval', 'runs/lenet5-small-1', '--min-accuracy', '1')).status).toBe(80);
+  });
+});
+
+describe('predict', () => {
+  const weights = ['--weights', 'runs/lenet5-small-1'];
+
+  test('files, folders and patterns; a bad one sets the status and stops nothing', async () => {
+    writeFileSync(join(cwd, 'bad.jpg'), 'no picture');
+    const ended = await run(
+      'predict',
+      'small/test/cat',
+      'bad.jpg',
+      'small/**/car/0002.webp',
+      'none.png',
+      ...weights,
+      '--json',
+      '--top',
+      '3',
+    );
+    expect(ended.status).toBe(65);
+    expect(ended.stderr).toMatch(/using runs\/lenet5-small-1\/model\.safetensors/);
+    expect(ended.stderr).toMatch(/^dlcourse: bad\.jpg: expected a picture, got unknown data; /m);
+    const { model, images, failed } = json(ended);
+    expect(model).toBe('lenet5');
+    const files = [
+      'small/test/cat/0001.webp',
+      'small/test/cat/0002.webp',
+      'small/test/car/0002.webp',
+      'small/train/car/0002.webp',
+    ];
+    expect(images.map((i: { file: string }) => i.file)).toEqual(files);
+    for (const { predictions } of images) {
+      expect(predictions).toHaveLength(3);
+      expect(Object.keys(predictions[0])).toEqual(['index', 'label', 'probability']);
+      expect(predictions[0].probability).toBeGreaterThanOrEqual(predictions[1].probability);
+    }
+    expect(failed.map((f: { file: string }) => f.file).sort()).toEqual(['bad.jpg', 'none.png']);
+  });
+
+  test('an array is answered like the picture that it came from', async () => {
+    const file = join(cwd, 'small/test/boat/0001.webp');
+    const pixels = await sharp(file).removeAlpha().raw().toBuffer();
+    const { card } = await loadModel(join(cwd, 'runs/lenet5-small-1/model.safetensors'));
+    const { mean, std } = card.preprocessing!;
+    const nhwc = Float32Array.from(pixels, (byte, i) => (byte / 255 - mean[i % 3]!) / std[i % 3]!);
+    const nchw = Float32Array.from(nhwc, (_, i) => nhwc[(i % 1024) * 3 + Math.floor(i / 1024)]!);
+    writeFileSync(join(cwd, 'nhwc.npy'), encodeNpy(nhwc, [1, 32, 32, 3]));
+    writeFileSync(join(cwd, 'nchw.npy'), encodeNpy(nchw, [1, 3, 32, 32]));
+    const header = "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 32, 32, 3), }".padEnd(117) + '\n';
+    writeFileSync(
+      join(cwd, 'u8.npy'),
+      Buffer.concat([Buffer.from('\x93NUMPY\x01\x00\x76\x00', 'latin1'), Buffer.from(header), pixels]),
+    );
+    const [image, ...arrays] = await Promise.all([
+      run('predict', file, ...weights, '--json', '--logits'),
+      ...['nhwc', 'nchw', 'u8'].map(name =>
+        run('predict', '--tensor', `${name}.npy`, ...weights, '--json', '--logits'),
+      ),
+    ]);
+    const logits = json(image!).images[0].logits as number[];
+    expect(logits).toHaveLength(10);
+    for (const array of arrays) {
+      const found = json(array).images[0].logits as number[];
+      found.forEach((value, i) => {
+        expect(value).toBeCloseTo(logits[i]!, 4);
+      });
+    }
+    const wrong = await run('predict', '--tensor', 'nhwc.npy', ...weights, '--threads', '0');
+    expect(wrong.status).toBe(2);
+  });
+
+  test('takes the newest finished run by default', async () => {
+    const ended = await run('predict', 'small/test/cat/0001.webp', '--json');
+    const newest = json(ended).weights as string;
+    expect(newest).toMatch(/^runs\/.*\/model\.safetensors$/);
+    const time = (folder: string): number => JSON.parse(JSON.stringify(readdirSync(join(cwd, 'runs', folder)))).length;
+    expect(time(newest.split('/')[1]!)).toBeGreaterThan(0);
+  });
+});
+
+describe('help and information', () => {
+  test.each(['', 'train', 'eval', 'predict', 'models', 'data', 'data get', 'info', 'bench'])(
+    '%s --help begins with examples',
+    async verb => {
+      const ended = await run(...verb.split(' ').filter(Boolean), '--help');
+      expect(ended.status).toBe(0);
+      expect(ended.stderr).toBe('');
+      expect(ended.stdout).toMatch(/^Examples:\n {2}dlcourse /);
+    },
+  );
+
+  test('--help loads neither the networks nor sharp nor the addon', async () => {
+    const coverage = join(cwd, 'coverage');
+    await dlcourse(['--help'], { cwd, env: { NODE_V8_COVERAGE: coverage } });
+    const loaded = readdirSync(coverage).flatMap(name => {
+      const { result } = JSON.parse(readFileSync(join(coverage, name), 'utf8')) as { result: { url: string }[] };
+      return result.map(r => r.url);
+    });
+    expect(loaded.some(url => url.endsWith('/cli/program.js'))).toBe(true);
+    expect(loaded.filter(url => /\/zoo\/|\/sharp\/|\/native\.js|\/runtime\//.test(url))).toEqual([]);
+  });
+
+  test('--version', async () => {
+    expect((await run('--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  test('models', async () => {
+    const { models } = json(await run('models', '--json'));
+    const found = models.find((m: { name: string }) => m.name === 'resnet50');
+    expect(found).toMatchObject({ family: 'ResNet', year: 2015 });
+    expect(found.forms.find((f: { form: string }) => f.form === 'imagenet')).toMatchObject({
+      ...{ input: [224, 224, 3], classes: 1000, params: 25_557_032 },
+    });
+    const [one] = json(await run('models', 'lenet5', '--input', '32x32', '--channels', '3', '--json')).models;
+    expect(one.forms[0].layers[0]).toMatchObject({
+      path: 'c1',
+      kind: 'conv2d',
+      output: [32, 32, 6],
+      parameters: 456,
+      multiplyAdds: 460_800,
+    });
+  });
+
+  test('data ls, data info, info', async () => {
+    const { datasets } = json(await run('data', 'ls', '--json'));
+    expect(datasets.map((d: { name: string }) => d.name)).toContain('stickers');
+    const found = json(await run('data', 'info', 'small', '--json'));
+    expect(found).toMatchObject({ train: { images: 40 }, test: { images: 20 }, channels: 3, bad: [] });
+    const info = json(await run('info', '--json'));
+    expect(info.addon.isas).toContain(info.addon.isa);
+  });
+
+  test('data info lists bad files and fails', async () => {
+    mkdirSync(join(cwd, 'mixed/cat'), { recursive: true });
+    copyFileSync(join(cwd, 'small/test/cat/0001.webp'), join(cwd, 'mixed/cat/good.webp'));
+    writeFileSync(join(cwd, 'mixed/cat/bad.webp'), '');
+    const ended = await run('data', 'info', 'mixed', '--json');
+    expect(ended.status).toBe(65);
+    expect(json(ended).bad).toEqual([{ file: expect.stringContaining('bad.webp'), reason: 'is empty' }]);
+  });
+
+  test('bench --model prints the documented keys', async () => {
+    const ended = await run(
+      'bench',
+      '--model',
+      'lenet5',
+      '--batch-size',
+      '4',
+      '--repeats',
+      '2',
+      '--threads',
+      '2',
+      '--json',
+      '--profile',
+    );
+    const found = json(ended);
+    expect(found).toMatchObject({ model: 'lenet5', mode: 'train', batchSize: 4, threads: 2 });
+    for (const key of ['imagesPerSecond', 'percentOfPeak', 'peakMemoryBytes']) expect(found[key]).toBeGreaterThan(0);
+    expect(found.profile.ops.map((o: { name: string }) => o.name)).toContain('conv2d');
+  });
+});
