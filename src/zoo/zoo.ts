@@ -69,7 +69,9 @@ export async function findNetwork(name: string): Promise<Network> {
 
 /** All networks, in the order of the list. */
 export async function allNetworks(): Promise<Network[]> {
-  return (await Promise.all(files.map(file => file.load()))).flatMap(module => module.default);
+  const networks: Network[] = [];
+  for (const file of files) networks.push(...(await file.load()).default);
+  return networks;
 }
 
 /** Pictures of up to this many pixels a side take a network's CIFAR form. */

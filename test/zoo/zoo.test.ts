@@ -1,0 +1,73 @@
+// Every network of the zoo, symbolically: the published figures, the shape of the result, and the saved description.
+
+import { describe, expect, test } from '@jest/globals';
+import { Model, type ModelConfig } from '../../src/layers/model.js';
+import { allNetworks, buildNetwork, type Form, findNetwork, formFor, networkNames } from '../../src/zoo/zoo.js';
+
+const networks = await allNetworks();
+
+const forms = networks.flatMap(network =>
+  (Object.keys(network.forms) as Form[]).map(form => ({
+    name: network.name,
+    form,
+    network,
+    info: network.forms[form]!,
+  })),
+);
+
+/** Multiply-adds of convolutions and linear layers for one image. */
+const multiplyAdds = (model: Model): number =>
+  model.evaluationGraph.nodes.reduce((sum, { op, inputs, outputs }) => {
+    const types = [inputs, outputs].map(values => values.map(v => v.type));
+    return sum + (op.spec.multiplyAdds?.(types[0]!, types[1]!) ?? 0);
+  }, 0);
+
+describe.each(forms)('$name ($form)', ({ name, form, info, network }) => {
+  const model = Model.from(info.input, network.write({ form, classes: info.classes }), name);
+
+  test('has the published parameters and multiply-adds', () => {
+    expect(model.parameters).toBe(info.params);
+    expect(Math.abs(multiplyAdds(model) / 1e6 - info.multiplyAddsMillions)).toBeLessThanOrEqual(0.005 + 1e-9);
+  });
+
+  test('ends in one score a class, for any number of classes', async () => {
+    expect(model.outputShape()).toEqual([info.classes]);
+    expect((await buildNetwork(name, info.input, 7, form)).outputShape()).toEqual([7]);
+  });
+
+  test('is its saved description', () => {
+    const saved = JSON.parse(JSON.stringify(model.config)) as ModelConfig;
+    const again = Model.fromConfig(saved);
+    expect(again.config).toEqual(model.config);
+    expect(again.state.map(s => [s.name, s.shape, s.role, s.layout])).toEqual(
+      model.state.map(s => [s.name, s.shape, s.role, s.layout]),
+    );
+    expect(again.outputShape()).toEqual(model.outputShape());
+  });
+});
+
+test('the list names what the files hold', () => {
+  expect(networks.map(n => n.name).sort()).toEqual([...networkNames].sort());
+  expect(new Set(networkNames).size).toBe(networkNames.length);
+});
+
+test('a misspelt name is answered with the nearest', async () => {
+  await expect(findNetwork('resnet21')).rejects.toMatchObject({
+    code: 'E_MODEL_NAME',
+    hint: "did you mean 'resnet20'?",
+  });
+});
+
+test('up to 64 pixels a network takes its form for small pictures', async () => {
+  const resnet = await findNetwork('resnet18');
+  expect([32, 64, 65, 224].map(side => formFor(resnet, side, side))).toEqual([
+    'cifar',
+    'cifar',
+    'imagenet',
+    'imagenet',
+  ]);
+  expect(formFor(resnet, 32, 65)).toBe('imagenet');
+  expect(formFor(await findNetwork('resnet20'), 224, 224)).toBe('cifar');
+  expect(formFor(resnet, 32, 32, 'imagenet')).toBe('imagenet');
+  expect(() => formFor(networks[0]!, 32, 32, 'imagenet')).toThrow(expect.objectContaining({ code: 'E_FORM' }));
+});
