@@ -20,6 +20,9 @@ export function withOutput(command: Command): Command {
 }
 export type OutputOptions = UiOptions;
 
+/** Where runs lie that were not put elsewhere. */
+export const runsFolder = 'runs';
+
 /** Names in a run folder that tell it from other folders. */
 export const isRun = (folder: string): boolean =>
   existsSync(join(folder, 'config.json')) && existsSync(join(folder, 'checkpoints'));
@@ -63,7 +66,7 @@ export async function findWeights(given: string): Promise<Weights> {
 }
 
 /** Without a name: the newest finished run below ./runs, else the weights that the package carries. */
-export async function defaultWeights(runs = process.env['DLCOURSE_OUT'] || 'runs'): Promise<Weights> {
+export async function defaultWeights(runs = runsFolder): Promise<Weights> {
   const newest = finishedRuns(runs)[0];
   if (newest) return findWeights(newest);
   const folder = join(packageRoot(), 'weights');

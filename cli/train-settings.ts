@@ -86,8 +86,8 @@ export const trainSettings = {
     },
   ),
   threads: setting('--threads <n>', 'threads, which change no result (default: all)', whole(1, 1024), { once: true }),
-  out: setting('--out <dir>', 'folder of the runs', text, { initial: 'runs', once: true }),
-  name: setting('--name <name>', 'folder of this run (default: <model>-<data>-<number>)', text, { once: true }),
+  out: setting('--out <dir>', 'folder of this run (default: runs/<model>-<data>-<number>)', text, { once: true }),
+  name: setting('--name <name>', 'the same, below runs/', text, { once: true }),
   minAccuracy: setting('--min-accuracy <x>', 'fail with status 80 below this test accuracy, such as 0.9', real(0, 1), {
     once: true,
   }),

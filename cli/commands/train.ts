@@ -1,12 +1,21 @@
 // dlcourse train: from a data set to a trained model in a folder of its own; and on from where one stopped.
 
-import { existsSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { DlcourseError, printable } from '../../src/errors.js';
 import type { RunReport, RunSettings } from '../../src/train/run.js';
-import { checkAccuracy, findWeights, isRun, type OutputOptions, openDecoders, shown, withOutput } from '../common.js';
+import {
+  checkAccuracy,
+  findWeights,
+  isRun,
+  type OutputOptions,
+  openDecoders,
+  runsFolder,
+  shown,
+  withOutput,
+} from '../common.js';
 import { examples } from '../examples.js';
 import { stopSignal } from '../interrupt.js';
 import { configOf, optionsOf, readConfig, resolveSettings } from '../settings.js';
@@ -51,7 +60,7 @@ async function begin(flags: Flags): Promise<void> {
   // What can be wrong without looking at the data is found before that.
   const network = await findNetwork(values.model!);
   const recipe = makeRecipe(recipeOf(settings));
-  const folder = runFolder(values.out!, values.name);
+  const folder = runFolder(values.out, values.name);
   const init = values.init === undefined ? undefined : resolve((await findWeights(values.init)).file);
   const stop = stopSignal('train', () => onStop(ui));
 
@@ -153,10 +162,16 @@ function onStop(ui: Ui): void {
 async function run(ui: Ui, settings: TrainSettings, what: RunSettings): Promise<void> {
   const { trainRun } = await import('../../src/train/run.js');
   const progress = new TrainProgress(ui);
-  training = true;
-  for await (const event of trainRun(what)) {
-    progress.show(event, what.model.name, what.dataset.name);
-    if (event.kind === 'end') conclude(ui, settings, event.report);
+  try {
+    for await (const event of trainRun(what)) {
+      training = true;
+      progress.show(event, what.model.name, what.dataset.name);
+      if (event.kind === 'end') conclude(ui, settings, event.report);
+    }
+  } catch (error) {
+    // A training that could not begin leaves nothing.
+    if (!training && !what.resume) await rm(what.folder, { recursive: true, force: true });
+    throw error;
   }
 }
 
@@ -195,8 +210,8 @@ function conclude(ui: Ui, { values }: TrainSettings, report: RunReport): void {
   ui.print(dim(`${plural(report.epochs, 'epoch')}, ${speed}${bytes(report.peakMemoryBytes)} of memory at most`));
   ui.print(dim(`run in ${shown(report.run)}, weights in ${shown(report.weights)}`));
   checkAccuracy(report, report.run, values.minAccuracy, test.top1);
-  const elsewhere =
-    values.out === 'runs' && shown(report.run).startsWith('runs') ? '' : ` --weights ${shown(report.run)}`;
+  const found = shown(report.run).startsWith(`${runsFolder}/`);
+  const elsewhere = found ? '' : ` --weights ${shown(report.run)}`;
   ui.print(`dlcourse predict PICTURE.jpg${elsewhere}`);
   ui.result(report);
 }
@@ -205,36 +220,47 @@ function conclude(ui: Ui, { values }: TrainSettings, report: RunReport): void {
  * Makes the folder of a new run: the one that was named, or the first free number. Nothing that exists is touched.
  * Checks at once what can be checked; makes the folder when the returned function is called.
  */
-function runFolder(out: string, name: string | undefined): (model: string, data: string) => Promise<string> {
+function runFolder(
+  out: string | undefined,
+  name: string | undefined,
+): (model: string, data: string) => Promise<string> {
+  if (out !== undefined && name !== undefined)
+    throw usage('--out', 'expected --out or --name, got both', 'leave one out');
   if (name !== undefined && (basename(name) !== name || name === '.' || name === '..')) {
-    throw usage('--name', `expected a folder's name, got '${name}'`, 'give the folder around it with --out');
+    throw usage('--name', `expected a folder's name, got '${name}'`, 'give a whole path with --out');
   }
-  const taken = (folder: string): DlcourseError =>
-    usage(
-      '--name',
-      `expected a new name, got '${name}', and ${shown(folder)} exists`,
-      `choose another, or go on with --resume ${shown(folder)}`,
-    );
-  if (name !== undefined && existsSync(join(out, name))) throw taken(join(out, name));
+  const flag = out === undefined ? '--name' : '--out';
+  const asked = out ?? (name && join(runsFolder, name));
+  if (asked !== undefined && existsSync(asked) && !isEmptyFolder(asked)) {
+    const hint = `choose another${isRun(asked) ? `, or go on with --resume ${asked}` : ''}`;
+    throw usage(flag, `expected a new folder, got ${asked}, which exists`, hint);
+  }
   return async (model, data) => {
     const { writeError } = await import('../../src/io/filesystem.js');
-    const base = `${model}-${printable(data).replace(/[^\p{L}\p{N}._-]+/gu, '-')}`;
     try {
-      await mkdir(out, { recursive: true });
+      if (asked !== undefined) {
+        await mkdir(asked, { recursive: true });
+        return asked;
+      }
+      await mkdir(runsFolder, { recursive: true });
+      const base = `${model}-${printable(data).replace(/[^\p{L}\p{N}._-]+/gu, '-')}`;
       for (let number = 1; ; number++) {
-        const folder = join(out, name ?? `${base}-${number}`);
+        const folder = join(runsFolder, `${base}-${number}`);
         try {
           await mkdir(folder);
           return folder;
         } catch (error) {
           if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-          if (name !== undefined) throw taken(folder);
         }
       }
     } catch (error) {
-      throw error instanceof DlcourseError ? error : writeError(out, 'make a run folder', error);
+      throw writeError(asked ?? runsFolder, 'make a run folder', error);
     }
   };
+}
+
+function isEmptyFolder(path: string): boolean {
+  return statSync(path).isDirectory() && readdirSync(path).length === 0;
 }
 
 const usage = (where: string, problem: string, hint: string): DlcourseError =>
