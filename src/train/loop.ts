@@ -23,6 +23,8 @@ export interface LoopOptions {
   readonly history: EpochRecord[];
   readonly patience: number;
   readonly evaluate: boolean;
+  /** Stops an evaluation that is under way: the loop then ends before its epoch is recorded. */
+  readonly signal?: AbortSignal;
 }
 
 /** The epoch with the least test loss; undefined without test data. */
@@ -41,7 +43,13 @@ export async function* trainLoop(training: Training, options: LoopOptions): Asyn
   while (!training.done || training.epochDone) {
     while (!training.epochDone) yield { kind: 'step', report: await training.step() };
     const { epoch, step, lossSum, hits, samples } = training.position;
-    const evaluation = options.evaluate ? await training.evaluate() : undefined;
+    let evaluation: Evaluation | undefined;
+    try {
+      if (options.evaluate) evaluation = await training.evaluate(undefined, undefined, options.signal);
+    } catch (error) {
+      if (options.signal?.aborted) return;
+      throw error;
+    }
     const record: EpochRecord = {
       epoch: epoch + 1,
       step,

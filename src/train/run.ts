@@ -174,7 +174,10 @@ export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent,
   let stepSeconds = 0;
   let trained = 0;
   let evaluation: Evaluation | undefined;
-  const options = { history, patience: recipe.patience, evaluate: sources.test.length > 0 };
+  const options = {
+    ...{ history, patience: recipe.patience, evaluate: sources.test.length > 0 },
+    ...(signal ? { signal } : {}),
+  };
   for await (const event of trainLoop(training, options)) {
     const now = performance.now();
     const seconds = (now - lastTick) / 1000;
@@ -198,7 +201,8 @@ export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent,
       if (signal?.aborted || due()) yield await save();
     } else {
       evaluation = event.evaluation;
-      const rate = trained / stepSeconds;
+      // None of its steps was done since a resume: there is no speed to tell.
+      const rate = stepSeconds > 0 ? trained / stepSeconds : 0;
       await appendEpoch(log, table, event.record, epochSeconds, rate);
       yield { kind: 'epoch', record: event.record, epochs: recipe.epochs, seconds: epochSeconds, imagesPerSecond: rate };
       epochSeconds = 0;
@@ -208,6 +212,11 @@ export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent,
     }
     if (signal?.aborted) throw interrupted(folder, training.position.step);
     lastTick = performance.now();
+  }
+  // Stopped within an evaluation: the epoch's steps are done, a resume evaluates again.
+  if (signal?.aborted) {
+    yield await save();
+    throw interrupted(folder, training.position.step);
   }
 
   const early = recipe.patience > 0 && existsSync(join(folder, files.best));
