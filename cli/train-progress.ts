@@ -62,7 +62,7 @@ export class TrainProgress {
           `epoch ${String(record.epoch).padStart(width)}/${epochs}  loss ${record.train.loss.toFixed(4)}  ` +
             `accuracy ${percent(record.train.accuracy).padStart(7)}  ` +
             (test ? `test loss ${test.loss.toFixed(4)}  test ${green(percent(test.top1, 2).padStart(8))}  ` : '') +
-            dim(`${integer(imagesPerSecond)} images/s  ${duration(seconds)}`),
+            dim(`${imagesPerSecond > 0 ? `${integer(imagesPerSecond)} images/s  ` : ''}${duration(seconds)}`),
         );
         return;
       }

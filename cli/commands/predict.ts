@@ -4,7 +4,6 @@ import { statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import type { ImageFormat } from '../../src/data/image.js';
 import { DlcourseError } from '../../src/errors.js';
 import type { Prediction } from '../../src/train/metrics.js';
 import type { LoadedModel } from '../../src/train/model-file.js';
@@ -95,7 +94,7 @@ async function answerAll(images: string[], options: Options): Promise<void> {
   };
   if (options.tensor !== undefined)
     await answer(await tensorSource(options.tensor, loaded)).catch(e => fail(options.tensor!, e));
-  const files = await expand(images, options.formats ?? [], fail);
+  const files = await expand(images, fail);
   if (files.length > 0) await openDecoders(options.formats);
   for (let at = 0; at < files.length; at += BATCH) {
     stop.throwIfAborted();
@@ -145,11 +144,7 @@ async function open({ model, card, store }: LoadedModel, threads: number | undef
 }
 
 /** Files as given, those below folders, and those that patterns match; each once. */
-async function expand(
-  given: readonly string[],
-  formats: readonly ImageFormat[],
-  fail: (file: string, error: unknown) => void,
-): Promise<string[]> {
+async function expand(given: readonly string[], fail: (file: string, error: unknown) => void): Promise<string[]> {
   const { hasImageExtension } = await import('../../src/data/image.js');
   const files: string[] = [];
   for (const item of given) {
@@ -166,7 +161,6 @@ async function expand(
       files.push(...matched);
     } else fail(item, missing(item, 'a picture'));
   }
-  void formats;
   return [...new Set(files)];
 }
 
