@@ -13,7 +13,8 @@ namespace {
 using reference::ConvShape;
 
 // Kernels, strides, paddings and dilations of the nets, and awkward ones; channel counts around every vector
-// and panel length; more pixels than a block, more channels than a slice.
+// and panel length; more pixels than a block, more blocks than a slab, more
+// channels than a slice.
 const std::vector<ConvShape> kShapes{
     {.n = 3,
      .ih = 8,
@@ -216,7 +217,7 @@ const std::vector<ConvShape> kShapes{
      .left = 2,
      .right = 2,
      .groups = 8},
-    {.n = 2,
+    {.n = 3,
      .ih = 40,
      .iw = 41,
      .ic = 4,
