@@ -27,10 +27,12 @@ export const int = (initial: number, min = -LARGEST, max = LARGEST): AttributeSp
   initial,
   check: v => (isInteger(v) && v >= min && v <= max ? undefined : `a whole number from ${min} to ${max}`),
 });
-export const real = (initial: number): AttributeSpec<number> => ({
+export const real = (initial: number, min = -Number.MAX_VALUE, max = Number.MAX_VALUE): AttributeSpec<number> => ({
   initial,
-  check: v => (typeof v === 'number' && Number.isFinite(v) ? undefined : 'a finite number'),
+  check: v => (typeof v === 'number' && v >= min && v <= max ? undefined : `a finite number${range(min, max)}`),
 });
+const range = (min: number, max: number): string =>
+  (min > -Number.MAX_VALUE ? ` of at least ${min}` : '') + (max < Number.MAX_VALUE ? ` and at most ${max}` : '');
 export const flag = (initial: boolean): AttributeSpec<boolean> => ({
   initial,
   check: v => (typeof v === 'boolean' ? undefined : 'true or false'),
@@ -144,7 +146,8 @@ export function defineOp<const S extends AttributeSpecs>(spec: OpSpec<S>): Defin
 export function resolveAttributes(where: string, specs: AttributeSpecs, given: Attributes): Attributes {
   const out: Record<string, AttributeValue> = {};
   for (const key of Object.keys(given)) {
-    if (specs[key] === undefined) throw attributeError(where, key, `one of ${Object.keys(specs).join(', ')}`, 'that name');
+    if (specs[key] === undefined)
+      throw attributeError(where, key, `one of ${Object.keys(specs).join(', ')}`, 'that name');
   }
   for (const [key, spec] of Object.entries(specs)) {
     const value = given[key] ?? spec.initial;

@@ -2,11 +2,20 @@
 
 import type { Value } from '../graph/graph.js';
 import { flag, int, ints, list, oneOf, real } from '../graph/op.js';
-import { add as addOp, multiply as multiplyOp, reshape, scaleChannels as scaleChannelsOp } from '../ops/arithmetic.js';
 import { type ActivationName, activation, activations } from '../ops/activations.js';
+import { multiply as multiplyOp, reshape, scaleChannels as scaleChannelsOp, sum } from '../ops/arithmetic.js';
 import { logSoftmax as logSoftmaxOp, softmax as softmaxOp } from '../ops/loss.js';
 import { dropout as dropoutOp } from '../ops/random.js';
-import { channelShuffle as shuffleOp, concat as concatOp, flatten as flattenOp, pad as padOp, resizeBilinear, resizeNearest, sliceChannels, subsample as subsampleOp } from '../ops/shape.js';
+import {
+  concat as concatOp,
+  flatten as flattenOp,
+  pad as padOp,
+  resizeBilinear,
+  resizeNearest,
+  channelShuffle as shuffleOp,
+  sliceChannels,
+  subsample as subsampleOp,
+} from '../ops/shape.js';
 import { hash32 } from './initializers.js';
 import { registerLayer } from './layer.js';
 import { type Block, layer, type Tensor } from './model.js';
@@ -42,15 +51,25 @@ export const softmax = (): Block => layer(softmaxLayer)();
 /** x − log Σ exp(x) over the channels. */
 export const logSoftmax = (): Block => layer(logSoftmaxLayer)();
 
-const addLayer = registerLayer({ kind: 'add', config: {}, inputs: 'many', build: (_, inputs) => addOp(inputs)[0]! });
-const multiplyLayer = registerLayer({ kind: 'multiply', config: {}, inputs: 2, build: (_, inputs) => multiplyOp(inputs)[0]! });
+const addLayer = registerLayer({ kind: 'add', config: {}, inputs: 'many', build: (_, inputs) => sum(inputs) });
+const multiplyLayer = registerLayer({
+  kind: 'multiply',
+  config: {},
+  inputs: 2,
+  build: (_, inputs) => multiplyOp(inputs)[0]!,
+});
 const scaleChannelsLayer = registerLayer({
   kind: 'scale_channels',
   config: {},
   inputs: 2,
   build: (_, [x, s]) => scaleChannelsOp([x!, reshape([s!], { shape: [1, 1, s!.type.shape.at(-1)!] })[0]!])[0]!,
 });
-const concatLayer = registerLayer({ kind: 'concat', config: {}, inputs: 'many', build: (_, inputs) => concatOp(inputs)[0]! });
+const concatLayer = registerLayer({
+  kind: 'concat',
+  config: {},
+  inputs: 'many',
+  build: (_, inputs) => concatOp(inputs)[0]!,
+});
 
 /** Elementwise sum of tensors of one shape. */
 export const add = (...inputs: Tensor[]): Tensor => layer(addLayer)()(...inputs);
@@ -136,7 +155,8 @@ const resizeLayer = registerLayer({
 export const resize = (
   size: readonly [number, number],
   options: { mode?: 'bilinear' | 'nearest'; alignCorners?: boolean } = {},
-): Block => layer(resizeLayer)({ size, mode: options.mode ?? 'bilinear', align_corners: options.alignCorners ?? false });
+): Block =>
+  layer(resizeLayer)({ size, mode: options.mode ?? 'bilinear', align_corners: options.alignCorners ?? false });
 
 const reshapeLayer = registerLayer({
   kind: 'reshape',
@@ -148,7 +168,7 @@ export const reshapeTo = (shape: readonly number[]): Block => layer(reshapeLayer
 
 const dropoutLayer = registerLayer({
   kind: 'dropout',
-  config: { rate: real(0.5), per: oneOf('element', 'sample', 'channel') },
+  config: { rate: real(0.5, 0, 1), per: oneOf('element', 'sample', 'channel') },
   build: (context, [x], c) => {
     if (!context.training || c.rate === 0) return x!;
     const rate: Value = context.constant(c.rate);
@@ -161,4 +181,3 @@ export const dropout = (rate: number): Block => layer(dropoutLayer)({ rate });
 export const stochasticDepth = (rate: number): Block => layer(dropoutLayer)({ rate, per: 'sample' });
 /** Drops whole channels (Tompson et al. 2015). */
 export const channelDropout = (rate: number): Block => layer(dropoutLayer)({ rate, per: 'channel' });
-

@@ -1,10 +1,27 @@
 // A model: a graph of layers with named inputs and outputs. Written by composition, saved as data, built into ops.
 
 import { DlcourseError } from '../errors.js';
-import { elements, FIXED, fixed, Graph, rows, showType, type TensorType, type Value } from '../graph/graph.js';
-import type { Attributes, AttributesOf, AttributeSpecs } from '../graph/op.js';
-import { fill } from '../ops/arithmetic.js';
-import { type LayerContext, type LayerNode, type LayerSpec, layerKind, resolveConfig, type StateSpec } from './layer.js';
+import {
+  elements,
+  FIXED,
+  fixed,
+  Graph,
+  rows,
+  sameShape,
+  showType,
+  type TensorType,
+  type Value,
+} from '../graph/graph.js';
+import type { AttributeSpecs, Attributes, AttributesOf } from '../graph/op.js';
+import { fill, reshape } from '../ops/arithmetic.js';
+import {
+  type LayerContext,
+  type LayerNode,
+  type LayerSpec,
+  layerKind,
+  resolveConfig,
+  type StateSpec,
+} from './layer.js';
 import { showSummary, summarize } from './summary.js';
 
 /** What a layer yields while a model is being written: its place in the model and its shape. */
@@ -126,6 +143,7 @@ export class ModelBuilder {
     });
     if (values.length === 0) throw malformed(node.path, 'at least one input', 'none');
     if (this.#paths.has(node.path)) throw malformed(node.path, 'one layer of each path', 'two');
+    if (this.#values.has(node.id)) throw malformed(node.path, 'a number of its own', `${node.id} again`);
     this.#paths.add(node.path);
     const value = this.#graph.scoped(node.path, () =>
       spec.build(new Context(this.#graph, node.path, false, s => this.#declare(s), []), values, config),
@@ -206,7 +224,12 @@ export class Model {
   readonly state: readonly StateSpec[];
   readonly #builder: ModelBuilder;
 
-  private constructor(name: string, inputs: readonly ModelInput[], builder: ModelBuilder, outputs: Record<string, number>) {
+  private constructor(
+    name: string,
+    inputs: readonly ModelInput[],
+    builder: ModelBuilder,
+    outputs: Record<string, number>,
+  ) {
     this.config = { name, inputs, layers: builder.layers, outputs };
     this.state = builder.state;
     this.#builder = builder;
@@ -235,7 +258,8 @@ export class Model {
     const ports = Object.entries(inputs).map(([port, shape]) => ({ name: port, shape }));
     for (const { name: port, shape } of ports) checkInput(port, shape);
     const written = write(Object.fromEntries(ports.map(p => [p.name, builder.input(p.name, p.shape)])));
-    const outputs = 'id' in written && 'model' in written ? { output: written as Tensor } : (written as Record<string, Tensor>);
+    const outputs =
+      'id' in written && 'model' in written ? { output: written as Tensor } : (written as Record<string, Tensor>);
     return new Model(
       name,
       ports,
@@ -253,7 +277,8 @@ export class Model {
     }
     for (const node of config.layers) builder.restore(node);
     for (const [port, id] of Object.entries(config.outputs)) {
-      if (!config.layers.some(node => node.id === id)) throw malformed(`output ${port}`, 'the number of a layer', `${id}`);
+      if (!config.layers.some(node => node.id === id))
+        throw malformed(`output ${port}`, 'the number of a layer', `${id}`);
     }
     return new Model(config.name, config.inputs, builder, { ...config.outputs });
   }
@@ -302,7 +327,7 @@ export class Model {
       if (elements(value.type.shape) !== elements(shape) || value.type.count === FIXED) {
         throw malformed(`input ${name}`, showType(rows(shape)), showType(value.type as TensorType));
       }
-      values.set(id, value);
+      values.set(id, sameShape(value.type.shape, shape) ? value : reshape([value], { shape })[0]!);
     });
     const follows: { statistic: Value; value: Value; momentum: number }[] = [];
     const declare = (spec: StateSpec): string => options.nameInStore?.(spec.name, spec.role) ?? spec.name;
@@ -325,7 +350,8 @@ export class Model {
 }
 
 function checkInput(name: string, shape: readonly number[]): void {
-  const fits = shape.length >= 1 && shape.length <= 3 && shape.every(d => Number.isSafeInteger(d) && d > 0 && d <= 2 ** 20);
+  const fits =
+    shape.length >= 1 && shape.length <= 3 && shape.every(d => Number.isSafeInteger(d) && d > 0 && d <= 2 ** 20);
   if (fits && elements(shape) <= 2 ** 28) return;
   throw new DlcourseError({
     code: 'E_SHAPE',

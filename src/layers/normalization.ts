@@ -1,18 +1,30 @@
 // Normalisation layers. Conventions are PyTorch's: momentum is the weight of the new value, running variance unbiased.
 
+import type { Value } from '../graph/graph.js';
 import { flag, int, real } from '../graph/op.js';
-import { batchNorm as batchNormOp, groupNorm as groupNormOp, layerNorm as layerNormOp, lrn, moments } from '../ops/normalization.js';
+import {
+  batchNorm as batchNormOp,
+  groupNorm as groupNormOp,
+  layerNorm as layerNormOp,
+  lrn,
+  moments,
+} from '../ops/normalization.js';
 import { ones, zeros } from './initializers.js';
 import { type LayerContext, registerLayer } from './layer.js';
 import { type Block, layer } from './model.js';
-import type { Value } from '../graph/graph.js';
 
 const affine = (context: LayerContext, shape: readonly number[], wanted: boolean, gamma = ones): Value[] =>
   wanted ? [context.parameter('weight', shape, gamma, 'norm'), context.parameter('bias', shape, zeros, 'norm')] : [];
 
 const batchNormLayer = registerLayer({
   kind: 'batch_norm',
-  config: { epsilon: real(1e-5), momentum: real(0.1), affine: flag(true), zero_gamma: flag(false), frozen: flag(false) },
+  config: {
+    epsilon: real(1e-5, 0),
+    momentum: real(0.1, 0, 1),
+    affine: flag(true),
+    zero_gamma: flag(false),
+    frozen: flag(false),
+  },
   build: (context, [x], c) => {
     const channels = [x!.type.shape.at(-1)!];
     const parameters = affine(context, channels, c.affine, c.zero_gamma ? zeros : ones);
@@ -31,7 +43,7 @@ const batchNormLayer = registerLayer({
 
 const layerNormLayer = registerLayer({
   kind: 'layer_norm',
-  config: { axes: int(0, 0), epsilon: real(1e-5), affine: flag(true) },
+  config: { axes: int(0, 0), epsilon: real(1e-5, 0), affine: flag(true) },
   build: (context, [x], c) => {
     const axes = c.axes === 0 ? x!.type.shape.length : c.axes;
     const parameters = affine(context, x!.type.shape.slice(-axes), c.affine);
@@ -41,7 +53,7 @@ const layerNormLayer = registerLayer({
 
 const groupNormLayer = registerLayer({
   kind: 'group_norm',
-  config: { groups: int(0, 0), epsilon: real(1e-5), affine: flag(true) },
+  config: { groups: int(0, 0), epsilon: real(1e-5, 0), affine: flag(true) },
   build: (context, [x], c) => {
     const channels = x!.type.shape.at(-1)!;
     const parameters = affine(context, [channels], c.affine);

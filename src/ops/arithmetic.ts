@@ -1,7 +1,7 @@
 // Sums, products and copies: what gradients of everything else are built from.
 
 import { BATCH, FIXED, fixed, sameShape, showType, type TensorType, type Value } from '../graph/graph.js';
-import { defineOp, flag, list, real, shapeError, word, type Gradients } from '../graph/op.js';
+import { defineOp, flag, type Gradients, list, real, shapeError, word } from '../graph/op.js';
 
 const same = (inputs: readonly TensorType[], _: unknown, where: string): TensorType[] => {
   const [first, ...others] = inputs;
@@ -17,6 +17,8 @@ const same = (inputs: readonly TensorType[], _: unknown, where: string): TensorT
   }
   return [first!];
 };
+
+const MOST_ADDENDS = 8;
 
 /** y = act(a + b + …), 2 to 8 operands of one shape. */
 export const add = defineOp({
@@ -34,6 +36,13 @@ export const add = defineOp({
     return inputs.map(() => dz);
   },
 });
+
+/** The sum of any number of values of one shape, in their order. */
+export function sum(values: readonly Value[]): Value {
+  const list = [...values];
+  while (list.length > 1) list.unshift(add(list.splice(0, MOST_ADDENDS))[0]!);
+  return list[0]!;
+}
 
 /** y = a · b, operands of one shape. */
 export const multiply = defineOp({
@@ -156,4 +165,3 @@ export function activationGradient(activation: string, dy: Value, y: Value): Val
 
 /** Gradients of activations that can be told from their output; filled by activations.ts. */
 export const fusedGradients = new Map<string, (dy: Value, y: Value) => Value>();
-

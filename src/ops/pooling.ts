@@ -35,6 +35,11 @@ function pooled(x: TensorType, a: Window, where: string): TensorType {
   const [h, w, c] = x.shape as [number, number, number];
   if (x.shape.length !== 3) throw shapeError(where, 'images n×h×w×c', showType(x));
   const dilation = a.dilation ?? [1, 1];
+  a.pad.forEach((pad, i) => {
+    const extent = dilation[i >> 1]! * (a.kernel[i >> 1]! - 1) + 1;
+    // A window of nothing but padding has no largest value and no mean.
+    if (pad >= extent) throw shapeError(where, `padding below the window's ${extent} pixels`, `${pad}`);
+  });
   const oh = pooledSize(h, a.kernel[0]!, a.stride[0]!, [a.pad[0]!, a.pad[1]!], dilation[0]!, a.ceil);
   const ow = pooledSize(w, a.kernel[1]!, a.stride[1]!, [a.pad[2]!, a.pad[3]!], dilation[1]!, a.ceil);
   if (oh < 1 || ow < 1) {
@@ -60,10 +65,11 @@ export const maxPool2d = defineOp({
     maxPool2dGrad([dy[0]!, outputs[1]!], { kernel, stride, pad, dilation, size: inputs[0]!.type.shape.slice(0, 2) }),
 });
 
-const sized = { size: { ...ints([0, 0]), local: true } };
-const inputSized = ([dy]: readonly TensorType[], a: { size: readonly number[] }): TensorType[] => [
-  { ...dy!, shape: [...a.size, dy!.shape[2]!] },
-];
+const sized = { size: { ...ints([1, 1], 1), local: true } };
+const inputSized = ([x]: readonly TensorType[], a: { size: readonly number[] }, where: string): TensorType[] => {
+  if (x!.shape.length !== 3) throw shapeError(where, 'images n×h×w×c', showType(x!));
+  return [{ ...x!, shape: [...a.size, x!.shape[2]!] }];
+};
 
 export const maxPool2dGrad = defineOp({
   name: 'max_pool2d_grad',
@@ -104,8 +110,8 @@ export const adaptiveAvgPool2dGrad = defineOp({
 export const adaptiveMaxPool2d = defineOp({
   name: 'adaptive_max_pool2d',
   attributes: sized,
-  infer: (inputs, a) => {
-    const [y] = inputSized(inputs, a);
+  infer: (inputs, a, where) => {
+    const [y] = inputSized(inputs, a, where);
     return [y!, { ...y!, dtype: 'i32' }];
   },
   gradient: ({ inputs, outputs, dy }) =>

@@ -2,6 +2,12 @@
 
 import { sameShape, showType, type TensorType } from '../graph/graph.js';
 import { defineOp, flag, type Gradients, int, ints, list, real, shapeError } from '../graph/op.js';
+import { reshape } from './arithmetic.js';
+
+function imageShape(x: TensorType, where: string): readonly [number, number, number] {
+  if (x.shape.length !== 3) throw shapeError(where, 'images n×h×w×c', showType(x));
+  return x.shape as readonly number[] as readonly [number, number, number];
+}
 
 /** Inputs side by side on the channels. */
 export const concat = defineOp({
@@ -41,8 +47,10 @@ export const sliceChannels = defineOp({
   },
   view: a => ({ channel: a.begin }),
   gradient: ({ inputs, dy, attributes: a }): Gradients => {
-    const c = inputs[0]!.type.shape.at(-1)!;
-    return pad([dy[0]!], { channels: [a.begin, c - a.end] });
+    const { shape } = inputs[0]!.type;
+    const c = shape.at(-1)!;
+    const image = reshape([dy[0]!], { shape: [1, shape.slice(0, -1).reduce((p, d) => p * d, 1), a.end - a.begin] })[0]!;
+    return reshape([pad([image], { channels: [a.begin, c - a.end] })[0]!], { shape });
   },
 });
 
@@ -52,8 +60,8 @@ const padding = { pad: ints([0, 0, 0, 0], 0), channels: ints([0, 0], 0) };
 export const pad = defineOp({
   name: 'pad',
   attributes: { ...padding, value: real(0) },
-  infer: ([x], a) => {
-    const [h, w, c] = x!.shape as [number, number, number];
+  infer: ([x], a, where) => {
+    const [h, w, c] = imageShape(x!, where);
     return [
       {
         ...x!,
@@ -82,8 +90,8 @@ export const padGrad = defineOp({
 export const subsample = defineOp({
   name: 'subsample',
   attributes: { stride: ints([1, 1], 1) },
-  infer: ([x], a) => {
-    const [h, w, c] = x!.shape as [number, number, number];
+  infer: ([x], a, where) => {
+    const [h, w, c] = imageShape(x!, where);
     return [{ ...x!, shape: [Math.ceil(h / a.stride[0]!), Math.ceil(w / a.stride[1]!), c] }];
   },
   gradient: ({ inputs, dy, attributes: a }): Gradients =>
@@ -125,8 +133,8 @@ export const unflatten = defineOp({
 });
 
 const resized = { size: { ...ints([1, 1], 1), local: true } };
-const resizeInfer = ([x]: readonly TensorType[], a: { size: readonly number[] }): TensorType[] => [
-  { ...x!, shape: [...a.size, x!.shape[2]!] },
+const resizeInfer = ([x]: readonly TensorType[], a: { size: readonly number[] }, where: string): TensorType[] => [
+  { ...x!, shape: [...a.size, imageShape(x!, where)[2]] },
 ];
 
 const bilinear = { align_corners: flag(false), antialias: flag(false) };

@@ -1,7 +1,7 @@
 // Reverse-mode differentiation, graph to graph: gradients are ops like any others.
 
 import type { Graph, Node, Value } from '../graph/graph.js';
-import { add } from '../ops/arithmetic.js';
+import { sum } from '../ops/arithmetic.js';
 
 /**
  * Appends to the graph the gradients of Σ seed·output with respect to the values `wrt`.
@@ -18,11 +18,11 @@ export function differentiate(
   const parts = new Map<Value, Value[]>();
   for (const [output, seed] of seeds) parts.set(output, [seed]);
 
-  /** The sum of all contributions, in the order of use. `add` takes up to eight. */
+  /** The sum of all contributions, in the order of use. */
   const total = (value: Value): Value | undefined => {
     const list = parts.get(value);
     if (!list) return undefined;
-    while (list.length > 1) list.unshift(add(list.splice(0, 8))[0]!);
+    if (list.length > 1) list.splice(0, list.length, sum(list));
     return list[0];
   };
 

@@ -1,10 +1,11 @@
 // The training step as one graph: forward, loss, backward, check, update. And the evaluation step.
 
+import { DlcourseError } from '../errors.js';
 import { fixed, Graph, rows, type Value } from '../graph/graph.js';
 import { zeros } from '../layers/initializers.js';
 import type { StateSpec } from '../layers/layer.js';
 import type { BuiltModel, Model } from '../layers/model.js';
-import { fill, scale, add } from '../ops/arithmetic.js';
+import { add, fill, scale } from '../ops/arithmetic.js';
 import { binaryCrossEntropy, correct, mseLoss, softmaxCrossEntropy, softTargets } from '../ops/loss.js';
 import { accumulate, allFinite, clipScale, ema, globalNorm, scaleAll } from '../ops/optimizers.js';
 import { differentiate } from '../passes/autodiff.js';
@@ -65,29 +66,42 @@ export function trainingGraph(options: StepOptions): TrainingGraph {
   const graph = new Graph();
   const state: StateSpec[] = [];
   graph.segment = 'gradients';
-  const built = model.build(graph, { training: true, inputs: { [model.config.inputs[0]!.name]: options.input(graph) } });
+  const built = model.build(graph, {
+    training: true,
+    inputs: { [model.config.inputs[0]!.name]: options.input(graph) },
+  });
   const { loss, hit } = lossOf(graph, built, options);
   const now = fuse(graph);
   const total = now(loss);
-  if (options.probes) for (const node of [...graph.nodes]) probe(graph, `value ${node.path}`, node.outputs[0]);
+  if (options.probes) {
+    for (const [name, value] of [...graph.feeds]) probe(graph, `input ${name}`, value);
+    for (const { path, op, outputs } of [...graph.nodes]) probe(graph, path ? `layer ${path}` : op.name, outputs[0]!);
+  }
 
   const parameters = options.groups.flatMap(g => g.parameters).filter(p => graph.state.has(p.name));
   const values = parameters.map(p => graph.state.get(p.name)!);
   const weight = graph.feed('loss_weight', fixed([1]));
   const gradients = differentiate(graph, new Map([[total, weight]]), values);
   const trained = parameters.filter((_, i) => gradients.has(values[i]!));
+  if (trained.length === 0) throw nothingToTrain(model.name);
   const gradientOf = (p: StateSpec): Value => gradients.get(graph.state.get(p.name)!)!;
   graph.outputs.set('loss', total);
   if (hit) graph.outputs.set('hit', now(hit));
   if (options.probes) {
-    for (const p of [...trained].reverse()) probe(graph, `gradient ${p.name}`, gradientOf(p));
+    for (const p of [...trained].reverse()) probe(graph, `gradient of ${p.name}`, gradientOf(p));
     return { graph, state };
   }
 
   if (options.accumulate > 1) {
     const keep = trained.map(p => {
       const shape = [levels(options.accumulate), ...p.shape];
-      const spec: StateSpec = { name: `accumulator/${p.name}`, shape, initializer: zeros, role: 'statistic', layout: 'same' };
+      const spec: StateSpec = {
+        name: `accumulator/${p.name}`,
+        shape,
+        initializer: zeros,
+        role: 'statistic',
+        layout: 'same',
+      };
       state.push(spec);
       return graph.fromStore(spec.name, fixed([shape[0]!, shape.slice(1).reduce((a, b) => a * b, 1)]));
     });
@@ -137,6 +151,15 @@ export function trainingGraph(options: StepOptions): TrainingGraph {
   return { graph, state };
 }
 
+const nothingToTrain = (model: string): DlcourseError =>
+  new DlcourseError({
+    code: 'E_NOTHING_TO_TRAIN',
+    class: 'usage',
+    where: model,
+    problem: 'expected at least one parameter that the loss depends on, got none',
+    hint: 'add a layer with weights, or let more tensors be trained',
+  });
+
 /** Running statistics of one momentum move in one step. */
 function moveStatistics(graph: Graph, built: BuiltModel, now: (v: Value) => Value): void {
   const byMomentum = new Map<number, Value[]>();
@@ -179,9 +202,17 @@ function labelFeeds(graph: Graph, output: Value, smoothing: number): { labels: V
   return { labels, targets };
 }
 
-function probe(graph: Graph, name: string, value: Value | undefined): void {
-  if (!value || value.type.dtype !== 'f32' || graph.outputs.has(name)) return;
-  graph.outputs.set(name, allFinite([value])[0]!);
+const PROBE = 'probe/';
+
+/** Adds the result whether `value` is finite. A layer has one for each of its ops. */
+function probe(graph: Graph, where: string, value: Value): void {
+  if (value.type.dtype === 'f32') graph.outputs.set(`${PROBE}${graph.outputs.size}/${where}`, allFinite([value])[0]!);
+}
+
+/** The first place, in the order of computation, where a run of a graph with probes met NaN or infinity. */
+export function firstNotFinite(results: Readonly<Record<string, ArrayLike<number>>>): string | undefined {
+  const probes = Object.entries(results).filter(([name, finite]) => name.startsWith(PROBE) && finite[0] === 0);
+  return probes[0]?.[0].replace(/^probe\/\d+\//, '');
 }
 
 /**
@@ -201,7 +232,11 @@ export function evaluationGraph(model: Model, input: (graph: Graph) => Value, av
 }
 
 /** Parameters of a model in the usual two groups: those that decay, and norms and biases where they are exempt. */
-export function parameterGroups(model: Model, exemptNorms: boolean, trainable: (name: string) => boolean = () => true): ParameterGroup[] {
+export function parameterGroups(
+  model: Model,
+  exemptNorms: boolean,
+  trainable: (name: string) => boolean = () => true,
+): ParameterGroup[] {
   const learned = model.state.filter(s => s.role !== 'statistic' && trainable(s.name));
   const exempt = (s: StateSpec): boolean => exemptNorms && s.role !== 'weight';
   return [

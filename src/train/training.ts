@@ -10,7 +10,7 @@ import { Counts, type Evaluation } from './metrics.js';
 import { epochOrder } from './order.js';
 import type { Recipe } from './recipe.js';
 import { scheduleFactor } from './schedule.js';
-import { evaluationGraph, parameterGroups, type StepOptions, trainingGraph } from './step.js';
+import { evaluationGraph, firstNotFinite, parameterGroups, type StepOptions, trainingGraph } from './step.js';
 import { defineState } from './weights.js';
 
 /** Where a training stands: everything that is not a tensor. */
@@ -151,6 +151,23 @@ export class Training {
     return feeds;
   }
 
+  /** All feeds of one micro-batch of the present step, which has `samples` samples. */
+  async #microBatchFeeds(micro: number, samples: number): Promise<{ feeds: Feeds; rows: number }> {
+    const { epoch, stepInEpoch } = this.position;
+    const begin = micro * this.#microBatch;
+    const rows = Math.min(this.#microBatch, samples - begin);
+    const micros = this.#micros(samples);
+    const feeds = {
+      ...(await this.#feeds(epoch, stepInEpoch, micro)),
+      ...this.#scalars(begin),
+      // The mean over micro-batches is the mean over samples also where the last one is smaller.
+      loss_weight: Float32Array.of((rows * micros) / samples),
+      micro: Int32Array.of(micro),
+      micros: Int32Array.of(micros),
+    };
+    return { feeds, rows };
+  }
+
   /** Micro-batches that a step of `samples` samples has; the last step of an epoch may have fewer. */
   #micros(samples: number): number {
     return Math.ceil(samples / this.#microBatch);
@@ -196,15 +213,7 @@ export class Training {
     let hits = 0;
     let norm = 0;
     for (let micro = 0; micro < micros; micro++) {
-      const rows = Math.min(this.#microBatch, samples - micro * this.#microBatch);
-      const feeds = {
-        ...(await this.#feeds(epoch, stepInEpoch, micro)),
-        ...this.#scalars(micro * this.#microBatch),
-        // The mean over micro-batches is the mean over samples also where the last one is smaller.
-        loss_weight: Float32Array.of((rows * micros) / samples),
-        micro: Int32Array.of(micro),
-        micros: Int32Array.of(micros),
-      };
+      const { feeds, rows } = await this.#microBatchFeeds(micro, samples);
       const last = micro === micros - 1;
       const running = this.#program.run(feeds, rows, { segments: ['gradients', ...(last ? SEGMENTS_AFTER : [])] });
       if (!last) this.#feeds(epoch, stepInEpoch, micro + 1);
@@ -214,7 +223,7 @@ export class Training {
       lossSum += results['loss']![0]! * rows;
       for (const hit of results['hit'] ?? []) hits += hit;
       norm = results['norm']![0]!;
-      if (last && !complete) throw await this.#diverged(feeds, rows, lossSum / samples);
+      if (last && !complete) throw await this.#diverged(samples, lossSum / samples);
     }
     const p = this.position;
     this.position = {
@@ -246,30 +255,40 @@ export class Training {
     this.position = { ...start, step: this.position.step, epoch: this.position.epoch + 1 };
   }
 
-  /** Replays the step with a probe at every layer. */
-  async #diverged(feeds: Feeds, rows: number, loss: number): Promise<DlcourseError> {
+  /** Replays the step's micro-batches with a probe at every layer. */
+  async #diverged(samples: number, loss: number): Promise<DlcourseError> {
     const { graph } = trainingGraph({ ...this.#stepOptions, probes: true });
     const program = this.#compile(graph, this.#microBatch);
-    const { results } = await program.run(feeds, rows);
+    let where: string | undefined;
+    for (let micro = 0; micro < this.#micros(samples) && where === undefined; micro++) {
+      const { feeds, rows } = await this.#microBatchFeeds(micro, samples);
+      where = firstNotFinite((await program.run(feeds, rows)).results);
+    }
     program.dispose();
-    const where = Object.entries(results).find(([name, flag]) => /^(value|gradient) /.test(name) && flag[0] === 0)?.[0];
     return new DlcourseError({
       code: 'E_DIVERGED',
       class: 'diverged',
-      where: where ? where.replace(/^value /, 'layer ').replace(/^gradient /, 'gradient of ') : 'training',
+      where: where ?? 'training',
       problem: `expected finite numbers in step ${this.position.step + 1}, got NaN or infinity (loss ${loss})`,
       hint: 'nothing of this step was kept; lower the learning rate, warm up, or clip gradients (--clip 1)',
     });
   }
 
   /** Evaluates the test source (or another) with the trained tensors or their moving averages. */
-  async evaluate(source = this.#setup.test, average = this.#setup.recipe.ema > 0, signal?: AbortSignal): Promise<Evaluation> {
+  async evaluate(
+    source = this.#setup.test,
+    average = this.#setup.recipe.ema > 0,
+    signal?: AbortSignal,
+  ): Promise<Evaluation> {
     if (!source) throw new Error('there is no test data');
     const { model, classes = [] } = this.#setup;
     const key = `${average}`;
     let program = this.#evaluators.get(key);
     if (!program) {
-      program = this.#compile(evaluationGraph(model, graph => source.input(graph), average), this.#microBatch);
+      program = this.#compile(
+        evaluationGraph(model, graph => source.input(graph), average),
+        this.#microBatch,
+      );
       this.#evaluators.set(key, program);
     }
     return evaluate(program, source, classes, signal);
@@ -290,11 +309,19 @@ export async function evaluate(
   onProgress?: (done: number) => void,
 ): Promise<Evaluation> {
   const counts = new Counts(classes);
-  await forEachBatch(program, source, (results, samples) => {
-    const output = Object.values(results)[0] as Float32Array;
-    counts.add(output, Int32Array.from(samples, s => source.labels![s]!));
-    onProgress?.(samples.at(-1)! + 1);
-  }, signal);
+  await forEachBatch(
+    program,
+    source,
+    (results, samples) => {
+      const output = Object.values(results)[0] as Float32Array;
+      counts.add(
+        output,
+        Int32Array.from(samples, s => source.labels![s]!),
+      );
+      onProgress?.(samples.at(-1)! + 1);
+    },
+    signal,
+  );
   return counts.result();
 }
 
