@@ -4,7 +4,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import type { Command } from 'commander';
 import type { ImageFormat } from '../src/data/image.js';
-import { DlcourseError } from '../src/errors.js';
+import { DlcourseError, printable } from '../src/errors.js';
 import { packageRoot } from '../src/native.js';
 import { progressModes, type UiOptions } from './ui.js';
 import { choice, option } from './values.js';
@@ -95,10 +95,10 @@ export function finishedRuns(runs: string): string[] {
     .map(({ folder }) => folder);
 }
 
-/** A path as short as it can be written from here. */
+/** A path as short as it can be written from here, safe to print. */
 export function shown(path: string): string {
   const near = relative('', path);
-  return near !== '' && near.length < path.length ? near : path;
+  return printable(near !== '' && near.length < path.length ? near : path);
 }
 
 /** Before the first picture: only the decoders that are wanted, for this process is ours. */

@@ -15,6 +15,8 @@ for (const stream of [process.stdout, process.stderr]) {
 
 const asked = (flag: string): boolean => process.argv.includes(flag);
 
+process.on('uncaughtException', end);
+
 try {
   await program().parseAsync();
 } catch (error) {

@@ -1,6 +1,7 @@
 // What a training shows while it runs: a live line, a line an epoch, or JSON events.
 
 import type { OpenProgress } from '../src/data/image-folder.js';
+import { printable } from '../src/errors.js';
 import type { RunEvent } from '../src/train/run.js';
 import { bar, bytes, duration, integer, percent, plural, type Ui } from './ui.js';
 
@@ -19,7 +20,7 @@ export class TrainProgress {
   /** While data are opened. */
   opening(name: string, { step, done, total }: OpenProgress): void {
     const doing = step === 'survey' ? 'looking through' : 'reading';
-    this.#ui.live(() => `${doing} ${name}  ${integer(done)} of ${integer(total)}`);
+    this.#ui.live(() => `${doing} ${printable(name)}  ${integer(done)} of ${integer(total)}`);
     if (this.#soon()) this.#ui.event({ event: 'data', step, done, total });
   }
 
@@ -40,7 +41,7 @@ export class TrainProgress {
         ui.event({ event: kind, ...rest, model, data });
         const perEpoch = Math.round(event.steps / event.epochs);
         ui.progress(
-          `${bold(event.folder)}  ${model}, ${integer(event.parameters)} parameters, on ${data}; ` +
+          `${bold(printable(event.folder))}  ${printable(model)}, ${integer(event.parameters)} parameters, on ${printable(data)}; ` +
             `${plural(event.epochs, 'epoch')} of ${plural(perEpoch, 'step')}, ${bytes(event.memoryBytes)} of activations` +
             (event.from > 0 ? `; going on from step ${integer(event.from)}` : ''),
         );

@@ -2,6 +2,7 @@
 
 import { relative } from 'node:path';
 import { Command } from 'commander';
+import { printable } from '../../src/errors.js';
 import { type OutputOptions, openDecoders, shown, withOutput } from '../common.js';
 import { examples } from '../examples.js';
 import { stopSignal } from '../interrupt.js';
@@ -125,7 +126,7 @@ function inspect(): Command {
     });
     ui.clear();
     const { bold, red, dim } = ui.colors;
-    ui.print(`${bold(found.name)}  ${found.kind}, in ${shown(found.folder)}`);
+    ui.print(`${bold(printable(found.name))}  ${found.kind}, in ${shown(found.folder)}`);
     ui.print(
       `${integer(found.train.images)} training and ${integer(found.test.images)} test images, ${found.channels === 1 ? 'grey' : 'colour'}`,
     );
@@ -138,13 +139,13 @@ function inspect(): Command {
     if (found.fingerprint) ui.print(dim(found.fingerprint));
     ui.print();
     const rows = found.classes.map((name, i) => [
-      name,
+      printable(name),
       integer(found.train.perClass[i]!),
       integer(found.test.perClass[i]!),
     ]);
     for (const line of table([['class', 'train', 'test'], ...rows], bold)) ui.print(line);
     for (const line of found.notices) ui.notice(line);
-    for (const { file, reason } of found.bad) ui.print(`${red('bad')}  ${shown(file)}: ${reason}`);
+    for (const { file, reason } of found.bad) ui.print(`${red('bad')}  ${shown(file)}: ${printable(reason)}`);
     ui.result({ ...found, fingerprint: found.fingerprint ?? null, statistics: found.statistics ?? null });
     if (found.bad.length > 0)
       process.exitCode = new DlcourseError({

@@ -3,7 +3,7 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import type { OpenOptions } from '../../src/data/open.js';
-import { DlcourseError } from '../../src/errors.js';
+import { DlcourseError, printable } from '../../src/errors.js';
 import type { ModelCard } from '../../src/train/model-file.js';
 import {
   checkAccuracy,
@@ -91,12 +91,12 @@ async function evaluate(given: string, flags: Flags): Promise<void> {
 
   const { bold } = ui.colors;
   ui.print(
-    `${model.name} on ${dataset.name}: ${bold(percent(found.top1, 2))} of ${integer(found.images)} test images right, ` +
+    `${printable(`${model.name} on ${dataset.name}`)}: ${bold(percent(found.top1, 2))} of ${integer(found.images)} test images right, ` +
       `${percent(found.top5, 2)} among the first five, loss ${found.loss.toFixed(4)}`,
   );
   ui.print();
   const rows = found.classes.map(c => [
-    c.name,
+    printable(c.name),
     integer(c.images),
     ...[c.precision, c.recall, c.f1].map(x => percent(x)),
   ]);

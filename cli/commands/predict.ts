@@ -4,7 +4,7 @@ import { statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { DlcourseError } from '../../src/errors.js';
+import { DlcourseError, printable } from '../../src/errors.js';
 import type { Prediction } from '../../src/train/metrics.js';
 import type { LoadedModel } from '../../src/train/model-file.js';
 import { defaultWeights, findWeights, type OutputOptions, openDecoders, shown, withOutput } from '../common.js';
@@ -109,7 +109,7 @@ async function answerAll(images: string[], options: Options): Promise<void> {
 
 function show(ui: Ui, { file, predictions, logits }: Answer): void {
   const { bold, dim } = ui.colors;
-  const [first, ...rest] = predictions.map(p => [p.label, percent(p.probability)] as const);
+  const [first, ...rest] = predictions.map(p => [printable(p.label), percent(p.probability)] as const);
   const others = rest.map(([label, share]) => `${label} ${share}`).join(', ');
   ui.print(`${shown(file)}: ${bold(first![0])} ${first![1]}${others ? dim(`, ${others}`) : ''}`);
   if (logits) ui.print(dim(`  logits ${logits.map(x => x.toFixed(4)).join(' ')}`));

@@ -202,7 +202,7 @@ function conclude(ui: Ui, { values }: TrainSettings, report: RunReport): void {
   const { bold, dim } = ui.colors;
   if (test.images > 0) {
     ui.print(
-      `${report.model} on ${report.data}: ${bold(percent(test.top1, 2))} of ${integer(test.images)} test images right, ` +
+      `${printable(`${report.model} on ${report.data}`)}: ${bold(percent(test.top1, 2))} of ${integer(test.images)} test images right, ` +
         `${percent(test.top5, 2)} among the first five, loss ${test.loss.toFixed(4)}`,
     );
   }

@@ -367,6 +367,16 @@ describe('help and information', () => {
     expect(json(ended).bad).toEqual([{ file: expect.stringContaining('bad.webp'), reason: 'is empty' }]);
   });
 
+  test('names from files are shown without their control characters', async () => {
+    mkdirSync(join(cwd, 'hostile/\u001b[31mred'), { recursive: true });
+    copyFileSync(join(cwd, 'small/test/cat/0001.webp'), join(cwd, 'hostile/\u001b[31mred/\u001b[2J.webp'));
+    const info = await run('data', 'info', 'hostile');
+    expect(info.stdout).toContain('\\u{1b}[31mred');
+    const answer = await run('predict', 'hostile', '--weights', 'runs/lenet5-small-1');
+    expect(answer.stdout).toContain('\\u{1b}[2J.webp');
+    expect(info.stdout + info.stderr + answer.stdout + answer.stderr).not.toContain('\u001b');
+  });
+
   test('bench --model prints the documented keys', async () => {
     const ended = await run(
       'bench',
