@@ -30,7 +30,9 @@ export function program(): Command {
 
 /** What commander would print on a mistake becomes an error of ours, in every command. */
 function inOurForm(command: Command): void {
-  command.configureOutput({ outputError: () => {} });
+  const { stdout, env } = process;
+  const getOutHelpWidth = (): number => (stdout.isTTY ? stdout.columns : Number(env['COLUMNS']) || 80);
+  command.configureOutput({ outputError: () => {}, getOutHelpWidth });
   command.exitOverride((error: CommanderError) => {
     throw error.exitCode === 0 ? error : usageError(command, error);
   });
