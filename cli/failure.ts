@@ -36,7 +36,6 @@ export type StopSignal = keyof typeof signalStatus;
  */
 export function usageError(command: Command, error: CommanderError): DlcourseError {
   const [, given = ''] = /'([^']*)'/.exec(error.message) ?? [];
-  const [name] = given.split(/[\s,=]/);
   const parts = { class: 'usage', where: pathOf(command) } as const;
   const help = `see '${pathOf(command, 'dlcourse')} --help'`;
   switch (error.code) {
@@ -92,7 +91,7 @@ export function usageError(command: Command, error: CommanderError): DlcourseErr
         ...parts,
         code: 'E_USAGE',
         problem: error.message.replace(/^error: /, ''),
-        hint: `${name ? '' : ''}${help}`,
+        hint: help,
       });
   }
 }
