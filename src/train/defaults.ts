@@ -4,7 +4,7 @@
 export const defaultRun = {
   model: 'resnet20',
   data: 'stickers',
-  epochs: '25',
+  epochs: '16',
   batchSize: '64',
   optimizer: 'sgd',
   lr: '0.1',

@@ -40,7 +40,12 @@ export function bestEpoch(history: readonly EpochRecord[]): EpochRecord | undefi
  */
 export async function* trainLoop(training: Training, options: LoopOptions): AsyncGenerator<LoopEvent> {
   const { history, patience } = options;
-  while (!training.done || training.epochDone) {
+  // Asked before each epoch, so that a resumed training stops where the uninterrupted one did.
+  const patient = (): boolean => {
+    const best = bestEpoch(history);
+    return patience === 0 || !best || history.at(-1)!.epoch - best.epoch < patience;
+  };
+  while ((!training.done || training.epochDone) && patient()) {
     while (!training.epochDone) yield { kind: 'step', report: await training.step() };
     const { epoch, step, lossSum, hits, samples } = training.position;
     let evaluation: Evaluation | undefined;
@@ -59,8 +64,6 @@ export async function* trainLoop(training: Training, options: LoopOptions): Asyn
     };
     history.push(record);
     training.endEpoch();
-    const best = bestEpoch(history);
-    yield { kind: 'epoch', record, ...(evaluation ? { evaluation } : {}), best: best === record };
-    if (patience > 0 && best && record.epoch - best.epoch >= patience) return;
+    yield { kind: 'epoch', record, ...(evaluation ? { evaluation } : {}), best: bestEpoch(history) === record };
   }
 }
