@@ -42,6 +42,7 @@ class LayerNorm : public Op {
         kernel_(spec.kernels.rownorm.normalize) {
     require_operands(spec, attributes.affine ? 3 : 1, 3);
     require_dense_like(spec.inputs[0], spec.outputs[0]);
+    require_dense_like(spec.outputs[0], spec.inputs[0]);
     for (size_t i = 1; i < spec.inputs.size(); i++) require_dense(spec.inputs[i], matrix_.shape[1]);
     require_dense(spec.outputs[1], matrix_.shape[0]);
     require_dense(spec.outputs[2], matrix_.shape[0]);

@@ -129,16 +129,25 @@ const wantsDense = (node: Node): boolean =>
 /** The value is a run of channels of a wider one. */
 function isSlice(value: Value): boolean {
   const view = viewOf(value);
-  return view !== undefined && (channelsOf(value) < channelsOf(view.input) ? isNarrowing(view.node) : isSlice(view.input));
+  return (
+    view !== undefined && (channelsOf(value) < channelsOf(view.input) ? isNarrowing(view.node) : isSlice(view.input))
+  );
 }
 
-/** Inputs of concatenations that must be copied there: views, feeds, state, and what somebody else wants dense. */
+/** Inputs of concatenations that must be copied there: views, feeds, state, and what somebody wants or makes dense. */
 function unplaceable(graph: Graph): (node: Node, input: Value) => boolean {
   const fixedPlace = new Set<Value>([...graph.guards.values(), ...graph.outputs.values()]);
-  for (const node of graph.nodes) if (wantsDense(node)) for (const v of node.inputs) fixedPlace.add(v);
+  for (const node of graph.nodes) {
+    if (!wantsDense(node)) continue;
+    for (const input of node.inputs) {
+      // A view is dense where what it looks at is.
+      for (let v: Value | undefined = input; v; v = viewOf(v)?.input) fixedPlace.add(v);
+    }
+  }
   return (node, input) => {
     if (!node.op.spec.concatenates) return false;
-    const placeable = input.source.kind === 'node' && !viewOf(input) && !fixedPlace.has(input);
+    const { source } = input;
+    const placeable = source.kind === 'node' && !source.node.op.spec.dense && !viewOf(input) && !fixedPlace.has(input);
     fixedPlace.add(input); // one place only
     return !placeable;
   };

@@ -21,7 +21,9 @@ function randomLifetimes(seed: number): Lifetime[] {
 /** Most bytes that are alive at one time. */
 function mostAlive(lifetimes: readonly Lifetime[]): number {
   const moments = lifetimes.map(l => l.first);
-  return Math.max(...moments.map(t => lifetimes.reduce((sum, l) => sum + (l.first <= t && t <= l.last ? l.bytes : 0), 0)));
+  return Math.max(
+    ...moments.map(t => lifetimes.reduce((sum, l) => sum + (l.first <= t && t <= l.last ? l.bytes : 0), 0)),
+  );
 }
 
 describe('planMemory', () => {

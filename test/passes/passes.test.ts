@@ -24,7 +24,9 @@ function scene() {
       batchNorm([from, ...['mean', 'var', 'gamma', 'beta'].map(n => parameter(n, [2]))])[0]!,
     trainingNorm: (from: Value): Value => {
       const [mean, variance] = moments([from]);
-      return batchNorm([from, mean!, variance!, parameter('gamma', [2]), parameter('beta', [2])], { statistics: 'batch' })[0]!;
+      return batchNorm([from, mean!, variance!, parameter('gamma', [2]), parameter('beta', [2])], {
+        statistics: 'batch',
+      })[0]!;
     },
     relu: (from: Value): Value => activation('relu', from),
   };
