@@ -3,14 +3,25 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { native, packageRoot } from '../src/native.js';
 import { opList } from '../src/graph/op.js';
+import { native, packageRoot } from '../src/native.js';
 import '../src/layers/index.js';
 import '../src/train/step.js';
 import '../src/train/inputs.js';
 
 /** From the outside in. A file imports from its own room or from one further down; rooms on a line do not see each other. */
-const rooms = [['cli'], ['train'], ['zoo', 'data', 'report'], ['io'], ['layers'], ['runtime'], ['plan'], ['passes'], ['ops'], ['graph']];
+const rooms = [
+  ['cli'],
+  ['train'],
+  ['zoo', 'data', 'report'],
+  ['io'],
+  ['layers'],
+  ['runtime'],
+  ['plan'],
+  ['passes'],
+  ['ops'],
+  ['graph'],
+];
 const depth = new Map(rooms.flatMap((names, i) => names.map(name => [name, i] as const)));
 /** Open to all. */
 const everywhere = new Set(['errors', 'native']);
@@ -39,7 +50,9 @@ describe('imports', () => {
       for (const [, fixed, lazy] of imports) {
         const target = roomOf(resolve(dirname(file), (fixed ?? lazy)!));
         if (everywhere.has(target) || target === room) continue;
-        expect(`${room} → ${target}: ${(depth.get(target) ?? -1) > depth.get(room)!}`).toBe(`${room} → ${target}: true`);
+        expect(`${room} → ${target}: ${(depth.get(target) ?? -1) > depth.get(room)!}`).toBe(
+          `${room} → ${target}: true`,
+        );
       }
     });
   }
@@ -52,7 +65,10 @@ test('shared code does not know ops by name', () => {
   shared.push(join(root, 'native/addon.cc'));
   for (const file of shared) {
     const code = readFileSync(file, 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '');
-    expect([relative(root, file), code.match(/\bop\.name\s*[!=]==?\s*['"]\w+['"]/)?.[0]]).toEqual([relative(root, file), undefined]);
+    expect([relative(root, file), code.match(/\bop\.name\s*[!=]==?\s*['"]\w+['"]/)?.[0]]).toEqual([
+      relative(root, file),
+      undefined,
+    ]);
   }
 });
 

@@ -55,7 +55,10 @@ function buildConv(context: LayerContext, x: Value, c: ConvConfig): Value {
     throw shapeError(context.path, `input channels divisible by ${c.groups} groups`, `${ic}`);
   }
   const pad = c.same
-    ? [...samePadding(h, c.kernel[0]!, c.stride[0]!, c.dilation[0]!), ...samePadding(w, c.kernel[1]!, c.stride[1]!, c.dilation[1]!)]
+    ? [
+        ...samePadding(h, c.kernel[0]!, c.stride[0]!, c.dilation[0]!),
+        ...samePadding(w, c.kernel[1]!, c.stride[1]!, c.dilation[1]!),
+      ]
     : c.pad;
   const fanIn = (ic / c.groups) * c.kernel[0]! * c.kernel[1]!;
   const fanOut = (c.channels / c.groups) * c.kernel[0]! * c.kernel[1]!;
@@ -163,8 +166,11 @@ function convBlock(n: 1 | 2, channels: number, kernel: number | readonly number[
  * 2-D convolution: n×h×w×c to n×oh×ow×channels, oh = ⌊(h + top + bottom − dilation·(k − 1) − 1)/stride⌋ + 1.
  * Weights [k, k, c/groups, channels] (on disk [channels, c/groups, k, k]). LeCun et al. 1989.
  */
-export const conv2d = (channels: number, kernel: number | readonly [number, number], options: ConvOptions = {}): Block =>
-  convBlock(2, channels, kernel, options);
+export const conv2d = (
+  channels: number,
+  kernel: number | readonly [number, number],
+  options: ConvOptions = {},
+): Block => convBlock(2, channels, kernel, options);
 
 /** 1-D convolution along sequences: n×l×c to n×ol×channels. */
 export const conv1d = (channels: number, kernel: number, options: ConvOptions = {}): Block =>
@@ -172,7 +178,10 @@ export const conv1d = (channels: number, kernel: number, options: ConvOptions = 
 
 /** Depthwise convolution: each channel has its own kernel (Howard et al. 2017). */
 export const depthwiseConv2d =
-  (kernel: number | readonly [number, number], options: Omit<ConvOptions, 'groups'> & { multiplier?: number } = {}): Block =>
+  (
+    kernel: number | readonly [number, number],
+    options: Omit<ConvOptions, 'groups'> & { multiplier?: number } = {},
+  ): Block =>
   x => {
     const { multiplier = 1, ...rest } = options;
     const c = x.shape.at(-1)!;
@@ -182,4 +191,3 @@ export const depthwiseConv2d =
 /** Fully connected layer: y = x·W + b, n×c to n×features. */
 export const linear = (features: number, options: { bias?: boolean; init?: InitializerName } = {}): Block =>
   layer(linearLayer)({ features, ...options });
-

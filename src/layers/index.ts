@@ -7,4 +7,4 @@ export type { LayerNode, StateSpec } from './layer.js';
 export { type Block, Model, type ModelConfig, named, seq, type Tensor } from './model.js';
 export * from './normalization.js';
 export * from './pooling.js';
-export { type LayerSummary, showSummary, type Summary, summarize } from './summary.js';
+export { type LayerSummary, type Summary, showSummary, summarize } from './summary.js';

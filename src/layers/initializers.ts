@@ -13,7 +13,13 @@ export type Initializer =
   | { readonly kind: 'uniform'; readonly bound: number };
 
 /** How weights of convolutions and linear layers begin, by name. */
-export const initializerNames = ['default', 'kaiming_normal', 'kaiming_fan_out', 'xavier_uniform', 'normal_0.01'] as const;
+export const initializerNames = [
+  'default',
+  'kaiming_normal',
+  'kaiming_fan_out',
+  'xavier_uniform',
+  'normal_0.01',
+] as const;
 export type InitializerName = (typeof initializerNames)[number];
 
 /**

@@ -2,7 +2,7 @@
 
 import { DlcourseError, suggest } from '../errors.js';
 import { fixed, type Graph, type Value } from '../graph/graph.js';
-import { type Attributes, type AttributeSpecs, type AttributesOf, resolveAttributes } from '../graph/op.js';
+import { type AttributeSpecs, type Attributes, type AttributesOf, resolveAttributes } from '../graph/op.js';
 import type { Initializer } from './initializers.js';
 
 /** Order of a tensor's dimensions on disk, where it differs from the engine's. */

@@ -1,6 +1,6 @@
 // The input op: uint8 pictures to normalised floats, with everything that augmentation does to pixels on the way.
 
-import { flag, ints, oneOf, defineOp } from '../graph/op.js';
+import { defineOp, flag, ints, oneOf } from '../graph/op.js';
 
 /**
  * Inputs: images u8[n,h,w,c]; boxes f32[n,4], the window x0 y0 x1 y1 of the source; flip i32[n]; erase f32[n,4]; mean[c],

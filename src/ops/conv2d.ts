@@ -28,7 +28,12 @@ export const conv2d = defineOp({
     const [kh, kw, icPerGroup, oc] = w!.shape as [number, number, number, number];
     if (x!.shape.length !== 3) throw shapeError(where, 'images n×h×w×c', showType(x!));
     if (ic !== icPerGroup * a.groups) {
-      throw shapeError(where, `${icPerGroup * a.groups} input channels`, `${ic}`, 'check the width of the layer before it');
+      throw shapeError(
+        where,
+        `${icPerGroup * a.groups} input channels`,
+        `${ic}`,
+        'check the width of the layer before it',
+      );
     }
     if (oc % a.groups !== 0) throw shapeError(where, `output channels divisible by ${a.groups} groups`, `${oc}`);
     const oh = outputSize(ih, kh, a.stride[0]!, a.pad[0]! + a.pad[1]!, a.dilation[0]!);
@@ -57,14 +62,10 @@ export const conv2d = defineOp({
   gradient: ({ inputs, outputs, dy, attributes: a, wants }) => {
     const [x, w] = inputs as [Value, Value];
     const dz = activationGradient(a.activation, dy[0]!, outputs[0]!);
-    const dx = wants[0]
-      ? conv2dGradInput([dz, w], { ...windowOf(a), size: x.type.shape.slice(0, 2) })[0]
-      : undefined;
+    const dx = wants[0] ? conv2dGradInput([dz, w], { ...windowOf(a), size: x.type.shape.slice(0, 2) })[0] : undefined;
     const bias = a.bias && wants[2]!;
     const [dw, db] =
-      wants[1] || bias
-        ? conv2dGradWeight([x, dz], { ...windowOf(a), bias, kernel: w.type.shape.slice(0, 2) })
-        : [];
+      wants[1] || bias ? conv2dGradWeight([x, dz], { ...windowOf(a), bias, kernel: w.type.shape.slice(0, 2) }) : [];
     return [dx, dw, ...(a.bias ? [db] : []), ...(a.residual ? [dz] : [])];
   },
 });

@@ -55,7 +55,13 @@ export const batchNorm = defineOp({
         residual: a.residual,
         activation: a.activation,
       });
-      return [dx, undefined, undefined, ...(a.affine ? [wantsAffine ? dgamma : undefined, dbeta] : []), ...residualOf(dz)];
+      return [
+        dx,
+        undefined,
+        undefined,
+        ...(a.affine ? [wantsAffine ? dgamma : undefined, dbeta] : []),
+        ...residualOf(dz),
+      ];
     }
     const [dbeta, dgamma, dz] = batchNormGradSums([dy[0]!, x, mean, variance, ...gammaBeta, ...seesOutput], {
       ...common,
@@ -167,4 +173,3 @@ export const lrn = defineOp({
 });
 
 export const lrnGrad = defineOp({ name: 'lrn_grad', attributes: lrnAttributes, infer: ([dy]) => [dy!] });
-

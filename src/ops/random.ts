@@ -1,6 +1,6 @@
 // Dropout and its kin: masks keyed by (seed, step, sample, path), never by the order of nodes.
 
-import { defineOp, int, oneOf, type Gradients } from '../graph/op.js';
+import { defineOp, type Gradients, int, oneOf } from '../graph/op.js';
 
 /**
  * y = x · mask / (1 − rate). Inputs: x, rate[1], random i32[4] = seed (low, high), step, index of the first row.

@@ -20,7 +20,9 @@ const LINE = 64;
  * modulo a power of two fall into the same cache sets.
  */
 export function planMemory(lifetimes: readonly Lifetime[]): MemoryPlan {
-  const order = lifetimes.map((_, i) => i).sort((a, b) => lifetimes[a]!.first - lifetimes[b]!.first || lifetimes[b]!.bytes - lifetimes[a]!.bytes || a - b);
+  const order = lifetimes
+    .map((_, i) => i)
+    .sort((a, b) => lifetimes[a]!.first - lifetimes[b]!.first || lifetimes[b]!.bytes - lifetimes[a]!.bytes || a - b);
   const ends = lifetimes.map((_, i) => i).sort((a, b) => lifetimes[a]!.last - lifetimes[b]!.last);
   const offsets = new Array<number>(lifetimes.length).fill(0);
   const gaps = new Gaps();

@@ -1,7 +1,7 @@
 // A plan as it crosses to the addon: data only, nothing left to decide. Mirrors native/plan/plan.h.
 
-import type { Attributes } from '../graph/op.js';
 import type { DType } from '../graph/graph.js';
+import type { Attributes } from '../graph/op.js';
 
 export interface WireTensor {
   dtype: DType;

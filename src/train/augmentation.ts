@@ -72,7 +72,12 @@ export function parseAugmentation(text: string): Augmentation {
   for (const part of text.split(',')) {
     const [name = '', value] = part.trim().split('=');
     if (!(name in usual)) {
-      throw augmentError('augment', `names of augmentations`, `'${name}'`, suggest(name, [...Object.keys(usual), 'none']));
+      throw augmentError(
+        'augment',
+        `names of augmentations`,
+        `'${name}'`,
+        suggest(name, [...Object.keys(usual), 'none']),
+      );
     }
     const key = name as keyof Augmentation;
     if (key === 'flip') {
@@ -203,7 +208,12 @@ function around(x: number, y: number, w: number, h: number, height: number, widt
 }
 
 /** A window of a random share of the area and a random aspect ratio from 3/4 to 4/3. */
-function resizedCrop(smallest: number, height: number, width: number, between: (a: number, b: number) => number): Draw['box'] {
+function resizedCrop(
+  smallest: number,
+  height: number,
+  width: number,
+  between: (a: number, b: number) => number,
+): Draw['box'] {
   for (let attempt = 0; attempt < 10; attempt++) {
     const target = between(smallest, 1) * height * width;
     const ratio = Math.exp(between(Math.log(3 / 4), Math.log(4 / 3)));
@@ -219,7 +229,13 @@ function resizedCrop(smallest: number, height: number, width: number, between: (
 }
 
 /** A rectangle inside the image of the given share of its area and an aspect ratio from `flattest` to 1/`flattest`. */
-function rectangle(share: number, flattest: number, height: number, width: number, between: (a: number, b: number) => number): Draw['erase'] {
+function rectangle(
+  share: number,
+  flattest: number,
+  height: number,
+  width: number,
+  between: (a: number, b: number) => number,
+): Draw['erase'] {
   const ratio = Math.exp(between(Math.log(flattest), Math.log(1 / flattest)));
   const w = Math.min(width, Math.max(1, Math.round(Math.sqrt(share * height * width * ratio))));
   const h = Math.min(height, Math.max(1, Math.round(Math.sqrt((share * height * width) / ratio))));

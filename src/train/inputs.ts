@@ -56,7 +56,11 @@ export class ImageSource implements Source {
     ];
     if (this.#color) operands.push(graph.feed('color', rows([4])), graph.feed('lighting', rows([channels])));
     if (this.#mixing) {
-      operands.push(graph.feed('partner', rows([], 'i32')), graph.feed('blend', rows([])), graph.feed('cut', rows([4])));
+      operands.push(
+        graph.feed('partner', rows([], 'i32')),
+        graph.feed('blend', rows([])),
+        graph.feed('cut', rows([4])),
+      );
     }
     return augment(operands, { size: [height, width], color: this.#color, mixing: this.#mixing })[0]!;
   }

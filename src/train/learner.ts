@@ -5,7 +5,7 @@ import { DlcourseError } from '../errors.js';
 import type { Model } from '../layers/model.js';
 import { Program, Store } from '../runtime/program.js';
 import { noAugmentation } from './augmentation.js';
-import { ArraySource, imageSources, ImageSource, type Source } from './inputs.js';
+import { ArraySource, ImageSource, imageSources, type Source } from './inputs.js';
 import { type EpochRecord, type LoopEvent, trainLoop } from './loop.js';
 import type { Evaluation } from './metrics.js';
 import { FORMAT, loadModel, type ModelCard, saveModel } from './model-file.js';
@@ -91,7 +91,12 @@ export class Learner {
   }
 
   #arrays({ x, y }: Arrays): ArraySource {
-    return new ArraySource(x, this.model.inputShape(), y, this.model.outputShape().reduce((p, d) => p * d, 1));
+    return new ArraySource(
+      x,
+      this.model.inputShape(),
+      y,
+      this.model.outputShape().reduce((p, d) => p * d, 1),
+    );
   }
 
   /** Loss, top-1 and top-5 and more, on a data set's test split or on rows in memory with class indices. */
@@ -133,11 +138,14 @@ export class Learner {
   }
 
   #evaluator(source: Source): Program {
-    return new Program(evaluationGraph(this.model, graph => source.input(graph)), {
-      batch: Math.max(1, Math.min(this.recipe.batchSize, source.length)),
-      store: this.store,
-      ...(this.recipe.threads ? { threads: this.recipe.threads } : {}),
-    });
+    return new Program(
+      evaluationGraph(this.model, graph => source.input(graph)),
+      {
+        batch: Math.max(1, Math.min(this.recipe.batchSize, source.length)),
+        store: this.store,
+        ...(this.recipe.threads ? { threads: this.recipe.threads } : {}),
+      },
+    );
   }
 
   /** Writes model, weights, classes and preprocessing to one safetensors file. `half`: as 16-bit floats. */
@@ -174,4 +182,3 @@ export async function load(path: string, settings: Partial<Recipe> = {}): Promis
   const { model, card, store } = await loadModel(path);
   return new Learner(model, makeRecipe(settings), store, card);
 }
-

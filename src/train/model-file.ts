@@ -3,7 +3,13 @@
 import type { Preprocessing } from '../data/preprocessing.js';
 import { DlcourseError } from '../errors.js';
 import { float32ToFloat16 } from '../io/half.js';
-import { openSafetensors, type SafetensorsFile, type TensorSource, toFloat32, writeSafetensors } from '../io/safetensors.js';
+import {
+  openSafetensors,
+  type SafetensorsFile,
+  type TensorSource,
+  toFloat32,
+  writeSafetensors,
+} from '../io/safetensors.js';
 // Through the index, so that every kind of layer is known.
 import { Model, type ModelConfig } from '../layers/index.js';
 import { Store } from '../runtime/program.js';
@@ -86,7 +92,12 @@ export const cardEntry = (card: ModelCard): [string, string] => [CARD, JSON.stri
 export function readCard(file: SafetensorsFile, path: string): ModelCard {
   const text = file.metadata.get(CARD);
   if (text === undefined) {
-    throw refused(path, 'a model written by dlcourse', 'tensors without a model card', 'give a run folder or a model file');
+    throw refused(
+      path,
+      'a model written by dlcourse',
+      'tensors without a model card',
+      'give a run folder or a model file',
+    );
   }
   const card = parseJson(text, path) as ModelCard;
   if (!Number.isInteger(card?.format) || card.format < 1) throw refused(path, 'a format number', String(card?.format));
@@ -95,7 +106,8 @@ export function readCard(file: SafetensorsFile, path: string): ModelCard {
   }
   checkConfig(card.model, path);
   const names = card.classes;
-  if (!Array.isArray(names) || !names.every(n => typeof n === 'string')) throw refused(path, 'class names', typeof names);
+  if (!Array.isArray(names) || !names.every(n => typeof n === 'string'))
+    throw refused(path, 'class names', typeof names);
   return card;
 }
 

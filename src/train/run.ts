@@ -13,7 +13,14 @@ import { native } from '../native.js';
 import { confusionSvg } from '../report/confusion.js';
 import { curvesSvg } from '../report/curves.js';
 import { Store } from '../runtime/program.js';
-import { checkSameData, type DataIdentity, readCheckpoint, restoreCheckpoint, saveCheckpoint, type TrainingRecord } from './checkpoint.js';
+import {
+  checkSameData,
+  type DataIdentity,
+  readCheckpoint,
+  restoreCheckpoint,
+  saveCheckpoint,
+  type TrainingRecord,
+} from './checkpoint.js';
 import { imageSources } from './inputs.js';
 import { bestEpoch, type EpochRecord, trainLoop } from './loop.js';
 import type { Evaluation } from './metrics.js';
@@ -45,9 +52,25 @@ export interface RunSettings {
 }
 
 export type RunEvent =
-  | { kind: 'start'; folder: string; parameters: number; epochs: number; steps: number; memoryBytes: number; from: number }
+  | {
+      kind: 'start';
+      folder: string;
+      parameters: number;
+      epochs: number;
+      steps: number;
+      memoryBytes: number;
+      from: number;
+    }
   | { kind: 'notice'; text: string }
-  | { kind: 'step'; report: StepReport; epochs: number; step: number; steps: number; imagesPerSecond: number; secondsLeft: number }
+  | {
+      kind: 'step';
+      report: StepReport;
+      epochs: number;
+      step: number;
+      steps: number;
+      imagesPerSecond: number;
+      secondsLeft: number;
+    }
   | { kind: 'epoch'; record: EpochRecord; epochs: number; seconds: number; imagesPerSecond: number }
   | { kind: 'saved'; path: string; step: number }
   | { kind: 'end'; report: RunReport };
@@ -81,7 +104,18 @@ export const files = {
   report: 'report.json',
 } as const;
 
-const columns = ['step', 'epoch', 'lr', 'train_loss', 'train_accuracy', 'test_loss', 'test_top1', 'test_top5', 'seconds', 'images_per_second'];
+const columns = [
+  'step',
+  'epoch',
+  'lr',
+  'train_loss',
+  'train_accuracy',
+  'test_loss',
+  'test_top1',
+  'test_top5',
+  'seconds',
+  'images_per_second',
+];
 
 /** Trains in a folder. Each event is emitted when what it says has happened: `saved` after the file is on the disk. */
 export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent, RunReport> {
@@ -188,7 +222,8 @@ export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent,
       speed = speed === 0 ? rate : 0.9 * speed + 0.1 * rate;
       stepSeconds += seconds;
       trained += report.samples;
-      const left = (training.totalSteps - training.position.step) * (Math.min(recipe.batchSize, data.trainImages) / speed);
+      const left =
+        (training.totalSteps - training.position.step) * (Math.min(recipe.batchSize, data.trainImages) / speed);
       yield {
         kind: 'step',
         report,
@@ -204,7 +239,13 @@ export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent,
       // None of its steps was done since a resume: there is no speed to tell.
       const rate = stepSeconds > 0 ? trained / stepSeconds : 0;
       await appendEpoch(log, table, event.record, epochSeconds, rate);
-      yield { kind: 'epoch', record: event.record, epochs: recipe.epochs, seconds: epochSeconds, imagesPerSecond: rate };
+      yield {
+        kind: 'epoch',
+        record: event.record,
+        epochs: recipe.epochs,
+        seconds: epochSeconds,
+        imagesPerSecond: rate,
+      };
       epochSeconds = 0;
       if (event.best && recipe.patience > 0) await saveModel(join(folder, files.best), whole, { average });
       yield await save();
@@ -249,7 +290,10 @@ export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent,
   };
   if (evaluation) {
     const title = `${model.name} on ${dataset.name}: ${(100 * evaluation.top1).toFixed(2)} % of ${evaluation.images} images`;
-    await writeFileDurably(join(folder, files.confusion), confusionSvg(evaluation.confusion, dataset.classes, { title }));
+    await writeFileDurably(
+      join(folder, files.confusion),
+      confusionSvg(evaluation.confusion, dataset.classes, { title }),
+    );
     await writeFileDurably(join(folder, files.evaluation), `${JSON.stringify(evaluation, null, 2)}\n`);
   }
   await writeFileDurably(join(folder, files.report), `${JSON.stringify(report, null, 2)}\n`);
@@ -291,15 +335,22 @@ async function openResumed(
   const { card, record } = await readCheckpoint(generation.path);
   const notices = damaged.map(d => `${d.path} is damaged (${d.error.message}); going on from step ${generation.step}`);
   if (record.isa !== isa) {
-    notices.push(`the run was computed with ${record.isa}, this machine uses ${isa}: results will differ in the last digits`);
+    notices.push(
+      `the run was computed with ${record.isa}, this machine uses ${isa}: results will differ in the last digits`,
+    );
   }
   return { path: generation.path, card, record, notices };
 }
 
 /** What the newest checkpoint of a run says: enough to open its data and to build its model again. */
-export async function readRun(folder: string): Promise<{ card: ModelCard; record: TrainingRecord; config: Record<string, unknown> }> {
+export async function readRun(
+  folder: string,
+): Promise<{ card: ModelCard; record: TrainingRecord; config: Record<string, unknown> }> {
   const { generation } = await requireCheckpoint(join(folder, files.checkpoints));
-  const config = JSON.parse(await readFile(join(folder, files.config), 'utf8').catch(() => '{}')) as Record<string, unknown>;
+  const config = JSON.parse(await readFile(join(folder, files.config), 'utf8').catch(() => '{}')) as Record<
+    string,
+    unknown
+  >;
   return { ...(await readCheckpoint(generation.path)), config };
 }
 

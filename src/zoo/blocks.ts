@@ -1,6 +1,6 @@
 // Blocks that more than one family uses.
 
-import { activate, batchNorm, conv2d, type ConvOptions, seq } from '../layers/index.js';
+import { activate, batchNorm, type ConvOptions, conv2d, seq } from '../layers/index.js';
 import type { Block } from '../layers/model.js';
 import type { ActivationName } from '../ops/activations.js';
 

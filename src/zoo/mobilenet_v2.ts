@@ -4,7 +4,18 @@
  * have stride 1, as in kuangliu/pytorch-cifar, whose shortcuts and first expansion it also takes.
  */
 
-import { batchNorm, conv2d, depthwiseConv2d, dropout, globalAvgPool, linear, relu, relu6, residual, seq } from '../layers/index.js';
+import {
+  batchNorm,
+  conv2d,
+  depthwiseConv2d,
+  dropout,
+  globalAvgPool,
+  linear,
+  relu,
+  relu6,
+  residual,
+  seq,
+} from '../layers/index.js';
 import type { Block } from '../layers/model.js';
 import { convBn } from './blocks.js';
 import { type BuildParameters, defineFamily, type Form } from './zoo.js';
@@ -29,7 +40,10 @@ const invertedResidual =
     const c = x.shape[2]!;
     const act = form === 'cifar' ? relu : relu6;
     const branch = seq({
-      expand: expansion > 1 || form === 'cifar' ? convBn(c * expansion, 1, { activation: activation[form], init }) : undefined,
+      expand:
+        expansion > 1 || form === 'cifar'
+          ? convBn(c * expansion, 1, { activation: activation[form], init })
+          : undefined,
       depthwise: seq({ conv: depthwiseConv2d(3, { stride, bias: false, init }), bn: batchNorm(), act: act() }),
       project: seq({ conv: conv2d(width, 1, { bias: false, init }), bn: batchNorm() }),
     });
@@ -59,7 +73,13 @@ export default defineFamily(
     mobilenet_v2: {
       forms: {
         cifar: { input: [32, 32, 3], classes: 10, params: 2_296_922, multiplyAddsMillions: 91.15, top1: 0.9443 },
-        imagenet: { input: [224, 224, 3], classes: 1000, params: 3_504_872, multiplyAddsMillions: 300.77, top1: 0.7188 },
+        imagenet: {
+          input: [224, 224, 3],
+          classes: 1000,
+          params: 3_504_872,
+          multiplyAddsMillions: 300.77,
+          top1: 0.7188,
+        },
       },
       write,
     },

@@ -4,7 +4,18 @@
  * torchvision does. The CIFAR form (kuangliu/pytorch-cifar) ends in one linear layer.
  */
 
-import { adaptiveAvgPool, batchNorm, conv2d, dropout, flatten, globalAvgPool, linear, maxPool, relu, seq } from '../layers/index.js';
+import {
+  adaptiveAvgPool,
+  batchNorm,
+  conv2d,
+  dropout,
+  flatten,
+  globalAvgPool,
+  linear,
+  maxPool,
+  relu,
+  seq,
+} from '../layers/index.js';
 import type { Block } from '../layers/model.js';
 import { type BuildParameters, defineFamily, type FormInfo } from './zoo.js';
 

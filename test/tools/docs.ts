@@ -83,7 +83,8 @@ for (const file of ['README.md', 'docs/cli.md']) {
   for (const [name, make] of Object.entries(generated)) {
     const [open, close] = [`<!-- generated: ${name} -->`, `<!-- end: ${name} -->`];
     const [from, to] = [after.indexOf(open), after.indexOf(close)];
-    if (from >= 0 && to > from) after = `${after.slice(0, from + open.length)}\n\n${await make()}\n\n${after.slice(to)}`;
+    if (from >= 0 && to > from)
+      after = `${after.slice(0, from + open.length)}\n\n${await make()}\n\n${after.slice(to)}`;
   }
   if (after === before) continue;
   if (process.argv.includes('--check')) {
