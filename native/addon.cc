@@ -39,7 +39,8 @@ struct Environment {
   std::vector<std::weak_ptr<dl::Executable>> executables;
 };
 
-/// The engine is held here and not by Environment, which jobs hold too: its last owner must not be its own thread.
+/// The engine is held here and not by Environment, which jobs hold too: its last owner must not be its own
+/// thread.
 struct AddonData {
   std::shared_ptr<Environment> environment;
   std::shared_ptr<dl::Engine> engine = dl::Engine::instance();
@@ -508,16 +509,17 @@ Napi::Promise queue(Napi::Env env, int threads, std::unique_ptr<C> completion, J
   }
   // The raw pointer is freed by settle(), which also runs for an environment that has gone.
   C* raw = completion.release();
-  env.GetInstanceData<AddonData>()->engine->submit(threads, [raw, job = std::move(job)](dl::Pool& pool) mutable {
-    auto environment = raw->environment;
-    job(pool, *raw);
-    napi_status status = napi_call_threadsafe_function(environment->settle, static_cast<Completion*>(raw),
-                                                       napi_tsfn_nonblocking);
-    if (status != napi_ok) delete raw;
-    std::lock_guard lock(environment->mutex);
-    environment->running--;
-    environment->idle.notify_all();
-  });
+  env.GetInstanceData<AddonData>()->engine->submit(
+      threads, [raw, job = std::move(job)](dl::Pool& pool) mutable {
+        auto environment = raw->environment;
+        job(pool, *raw);
+        napi_status status = napi_call_threadsafe_function(environment->settle, static_cast<Completion*>(raw),
+                                                           napi_tsfn_nonblocking);
+        if (status != napi_ok) delete raw;
+        std::lock_guard lock(environment->mutex);
+        environment->running--;
+        environment->idle.notify_all();
+      });
   return promise;
 }
 

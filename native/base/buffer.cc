@@ -61,7 +61,7 @@ Buffer::Buffer(size_t bytes) : size_(bytes) {
     return;
   }
 #endif
-  data_ = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{kLine}, std::nothrow));
+  data_ = static_cast<std::byte*>(::operator new (bytes, std::align_val_t{kLine}, std::nothrow));
   if (!data_) out_of_memory(bytes);
   std::memset(data_, 0, bytes);
   count(size_);
@@ -88,10 +88,14 @@ Buffer::~Buffer() {
     return;
   }
 #endif
-  ::operator delete(data_, std::align_val_t{kLine});
+  ::operator delete (data_, std::align_val_t{kLine});
 }
 
-size_t Buffer::live_bytes() noexcept { return live.load(); }
-size_t Buffer::peak_bytes() noexcept { return peak.load(); }
+size_t Buffer::live_bytes() noexcept {
+  return live.load();
+}
+size_t Buffer::peak_bytes() noexcept {
+  return peak.load();
+}
 
 }  // namespace dl

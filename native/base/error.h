@@ -1,5 +1,5 @@
-// The one exception of the engine. It is thrown while plans are checked, never inside a step, and caught at the
-// N-API boundary, where it becomes a JavaScript error with the same code.
+// The one exception of the engine. It is thrown while plans are checked, never inside a step, and caught at
+// the N-API boundary, where it becomes a JavaScript error with the same code.
 #pragma once
 #include <stdexcept>
 #include <string>
@@ -15,7 +15,8 @@ class Error : public std::runtime_error {
   std::string code_;
 };
 
-/// Throws E_PLAN unless `condition` holds: for malformed plans, which are bugs of the caller, not of the user.
+/// Throws E_PLAN unless `condition` holds: for malformed plans, which are bugs of the caller, not of the
+/// user.
 inline void require(bool condition, const std::string& message) {
   if (!condition) throw Error("E_PLAN", message);
 }

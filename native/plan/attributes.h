@@ -20,7 +20,8 @@ using Attributes = std::unordered_map<std::string, AttributeValue>;
 /// TypeScript sends all of them, so a missing or extra key means that the two sides differ.
 class AttributeReader {
  public:
-  AttributeReader(const Attributes& attributes, std::string op) : attributes_(attributes), op_(std::move(op)) {}
+  AttributeReader(const Attributes& attributes, std::string op)
+      : attributes_(attributes), op_(std::move(op)) {}
 
   void operator()(const char* name, bool& field) { field = get<bool>(name); }
   void operator()(const char* name, std::string& field) { field = get<std::string>(name); }

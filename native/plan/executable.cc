@@ -30,7 +30,8 @@ void check_tensors(const Plan& plan) {
     int64_t elements = 1;
     for (int i = 0; i < spec.shape.rank; i++) elements = checked_mul(elements, spec.shape[i]);
     require(spec.stride >= spec.shape.channels(), "a pixel stride is smaller than the number of channels");
-    require(spec.count >= -1 && spec.count < static_cast<int>(plan.counts.size()), "a tensor follows an unknown count");
+    require(spec.count >= -1 && spec.count < static_cast<int>(plan.counts.size()),
+            "a tensor follows an unknown count");
     if (spec.count >= 0) {
       require(spec.shape.rank > 0 && spec.shape[0] == plan.counts[static_cast<size_t>(spec.count)],
               "a tensor's first dimension is not the largest value of its count");
@@ -68,9 +69,12 @@ std::vector<Needs> requirements(const Plan& plan, const Kernels& kernels) {
   return needs;
 }
 
-Executable::Executable(Plan plan, std::shared_ptr<Store> store, std::shared_ptr<Arena> arena, const Kernels& kernels,
-                       int threads)
-    : plan_(std::move(plan)), store_(std::move(store)), arena_(std::move(arena)), threads_(std::max(threads, 1)) {
+Executable::Executable(Plan plan, std::shared_ptr<Store> store, std::shared_ptr<Arena> arena,
+                       const Kernels& kernels, int threads)
+    : plan_(std::move(plan)),
+      store_(std::move(store)),
+      arena_(std::move(arena)),
+      threads_(std::max(threads, 1)) {
   for (int64_t count : plan_.counts) require(count > 0, "a count must be positive");
   check_tensors(plan_);
   for (const PlanTensor& tensor : plan_.tensors) check_place(tensor);
@@ -92,8 +96,9 @@ Executable::Executable(Plan plan, std::shared_ptr<Store> store, std::shared_ptr<
   }
   operands_.resize(operand_tensors_.size());
   for (const PlanSegment& segment : plan_.segments) {
-    require(segment.begin >= 0 && segment.begin <= segment.end && segment.end <= static_cast<int>(steps_.size()),
-            "segment '" + segment.name + "' is out of range");
+    require(
+        segment.begin >= 0 && segment.begin <= segment.end && segment.end <= static_cast<int>(steps_.size()),
+        "segment '" + segment.name + "' is out of range");
     require(segment.guard >= -1 && segment.guard < static_cast<int>(plan_.tensors.size()),
             "segment '" + segment.name + "' has an unknown guard");
     if (segment.guard >= 0) {
@@ -108,7 +113,8 @@ Executable::Executable(Plan plan, std::shared_ptr<Store> store, std::shared_ptr<
     }
   }
   for (const PlanPort& feed : plan_.feeds) {
-    require(plan_.tensors[static_cast<size_t>(feed.tensor)].place == Place::feed, "a feed lies in the wrong place");
+    require(plan_.tensors[static_cast<size_t>(feed.tensor)].place == Place::feed,
+            "a feed lies in the wrong place");
   }
 
   arena_->reserve(static_cast<size_t>(plan_.arena_bytes));
@@ -123,17 +129,20 @@ void Executable::check_place(const PlanTensor& tensor) const {
   int64_t bytes = span_bytes(tensor.spec);
   switch (tensor.place) {
     case Place::arena:
-      require(inside(tensor.offset, bytes, plan_.arena_bytes) && tensor.offset % 4 == 0, "a tensor leaves the arena");
+      require(inside(tensor.offset, bytes, plan_.arena_bytes) && tensor.offset % 4 == 0,
+              "a tensor leaves the arena");
       break;
     case Place::feed:
-      require(inside(tensor.offset, bytes, plan_.feed_bytes) && tensor.offset % 4 == 0, "a feed leaves its slot");
+      require(inside(tensor.offset, bytes, plan_.feed_bytes) && tensor.offset % 4 == 0,
+              "a feed leaves its slot");
       break;
     case Place::state: {
-      require(tensor.offset >= 0 && tensor.offset < static_cast<int64_t>(plan_.state.size()), "unknown state");
+      require(tensor.offset >= 0 && tensor.offset < static_cast<int64_t>(plan_.state.size()),
+              "unknown state");
       const Store::Entry& entry = store_->at(plan_.state[static_cast<size_t>(tensor.offset)]);
       if (entry.dtype != tensor.spec.dtype || static_cast<int64_t>(entry.bytes()) != bytes) {
-        throw Error("E_STATE", entry.name + ": the plan expects " + std::to_string(bytes) + " bytes, the store has " +
-                                   std::to_string(entry.bytes()));
+        throw Error("E_STATE", entry.name + ": the plan expects " + std::to_string(bytes) +
+                                   " bytes, the store has " + std::to_string(entry.bytes()));
       }
       break;
     }
@@ -179,7 +188,8 @@ Tensor Executable::resolve(int index, const std::vector<int64_t>& counts, int sl
 Outcome Executable::run(const std::vector<int>& segments, const std::vector<int64_t>& counts, int slot_index,
                         Pool& pool, std::vector<int64_t>* times) {
   progress_ = 0;
-  for (size_t i = 0; i < operands_.size(); i++) operands_[i] = resolve(operand_tensors_[i], counts, slot_index);
+  for (size_t i = 0; i < operands_.size(); i++)
+    operands_[i] = resolve(operand_tensors_[i], counts, slot_index);
   bool fresh = derived_version_ == store_->version();
   bool complete = true;  // every deriving step has run
   for (int index : segments) {
@@ -202,7 +212,8 @@ Outcome Executable::run(const std::vector<int>& segments, const std::vector<int6
                        threads_});
       if (times) {
         (*times)[static_cast<size_t>(s)] +=
-            std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - started).count();
+            std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - started)
+                .count();
       }
       progress_.fetch_add(1, std::memory_order_relaxed);
     }

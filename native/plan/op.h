@@ -1,4 +1,5 @@
-// What an op is to the executor: prepared once from shapes and attributes, then run on tensors, step after step.
+// What an op is to the executor: prepared once from shapes and attributes, then run on tensors, step after
+// step.
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -20,8 +21,8 @@ struct Needs {
   int64_t scratch = 0;
   /// For the time of the step, shared by its threads.
   int64_t workspace = 0;
-  /// Computed from the state inputs alone (packed or transformed weights). Kept between runs, and fresh as long as
-  /// the state does not change, where the plan does not change the state itself.
+  /// Computed from the state inputs alone (packed or transformed weights). Kept between runs, and fresh as
+  /// long as the state does not change, where the plan does not change the state itself.
   int64_t derived = 0;
 };
 
@@ -103,7 +104,9 @@ OpInfo describe(const char* name) {
 }
 
 /// The registration line of an op file: DL_DEFINE_OP(conv2d, Conv2d) defines what list.inc refers to.
-#define DL_DEFINE_OP(name, Class) \
-  OpInfo op_##name() { return describe<Class>(#name); }
+#define DL_DEFINE_OP(name, Class)  \
+  OpInfo op_##name() {             \
+    return describe<Class>(#name); \
+  }
 
 }  // namespace dl

@@ -24,7 +24,8 @@ struct PlanStep {
   Attributes attributes;
   std::vector<int> inputs;
   std::vector<int> outputs;
-  /// Byte offset in the arena of the step's workspace, and in the plan's own memory of what it derives from state.
+  /// Byte offset in the arena of the step's workspace, and in the plan's own memory of what it derives from
+  /// state.
   int64_t workspace = 0;
   int64_t derived = 0;
 };

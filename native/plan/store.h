@@ -1,4 +1,5 @@
-// State by name: weights, optimizer state, running statistics. It stands apart from plans, which only bind to it.
+// State by name: weights, optimizer state, running statistics. It stands apart from plans, which only bind to
+// it.
 #pragma once
 #include <atomic>
 #include <cstdint>

@@ -10,7 +10,9 @@ namespace dl {
 
 enum class DType : uint8_t { f32, i32, u8 };
 
-inline int64_t size_of(DType dtype) { return dtype == DType::u8 ? 1 : 4; }
+inline int64_t size_of(DType dtype) {
+  return dtype == DType::u8 ? 1 : 4;
+}
 
 constexpr int kMaxRank = 6;
 

@@ -1,5 +1,5 @@
-// See pool.h. A worker spins for about 50 µs after a job, for a training step has hundreds of them back to back,
-// then sleeps: image decoding shares the cores.
+// See pool.h. A worker spins for about 50 µs after a job, for a training step has hundreds of them back to
+// back, then sleeps: image decoding shares the cores.
 #include "threads/pool.h"
 
 #include <algorithm>
@@ -52,7 +52,8 @@ Pool::~Pool() {
 }
 
 void Pool::take_items(int thread) {
-  for (int64_t item; (item = next_.fetch_add(1, std::memory_order_relaxed)) < items_;) call_(context_, item, thread);
+  for (int64_t item; (item = next_.fetch_add(1, std::memory_order_relaxed)) < items_;)
+    call_(context_, item, thread);
 }
 
 void Pool::run(int64_t items, int limit, Call call, void* context) {
@@ -66,7 +67,8 @@ void Pool::run(int64_t items, int limit, Call call, void* context) {
   items_ = items;
   limit_ = limit;
   next_.store(0, std::memory_order_relaxed);
-  // Every worker passes through every job, if only to see that it is not needed: so none can meet the next one late.
+  // Every worker passes through every job, if only to see that it is not needed: so none can meet the next
+  // one late.
   busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
   generation_.fetch_add(1, std::memory_order_seq_cst);
   if (sleeping_.load(std::memory_order_seq_cst) > 0) {

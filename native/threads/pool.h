@@ -1,5 +1,5 @@
-// The worker threads of the process. Work is cut into items by shape alone, so which thread takes an item never
-// shows in a result.
+// The worker threads of the process. Work is cut into items by shape alone, so which thread takes an item
+// never shows in a result.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -21,12 +21,14 @@ class Pool {
 
   int threads() const noexcept { return static_cast<int>(workers_.size()) + 1; }
 
-  /// Calls `body(item, thread)` once for every item in [0, items), on up to `limit` threads; returns when all are
-  /// done. `thread` is in [0, limit). Items should take 50 µs or more: waking a thread costs about 5.
+  /// Calls `body(item, thread)` once for every item in [0, items), on up to `limit` threads; returns when all
+  /// are done. `thread` is in [0, limit). Items should take 50 µs or more: waking a thread costs about 5.
   template <class Body>
   void parallel_for(int64_t items, int limit, Body&& body) {
     using B = std::remove_reference_t<Body>;
-    run(items, limit, [](void* context, int64_t item, int thread) { (*static_cast<B*>(context))(item, thread); },
+    run(
+        items, limit,
+        [](void* context, int64_t item, int thread) { (*static_cast<B*>(context))(item, thread); },
         const_cast<void*>(static_cast<const void*>(&body)));
   }
 
