@@ -56,7 +56,8 @@ std::unique_ptr<Convolution> make_direct_convolution(const ConvolutionSpec& spec
 /// Whether the groups have 1, 4 or 8 channels in and as many out: what the depthwise kernels are written for.
 inline bool has_small_groups(const Conv2dShape& shape) {
   const int64_t group = shape.ic_per_group();
-  return shape.attributes.groups > 1 && group == shape.oc_per_group() && (group == 1 || group == 4 || group == 8);
+  return shape.attributes.groups > 1 && group == shape.oc_per_group() &&
+         (group == 1 || group == 4 || group == 8);
 }
 /// Only for shapes with small groups.
 std::unique_ptr<Convolution> make_depthwise_convolution(const ConvolutionSpec& spec);
