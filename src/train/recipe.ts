@@ -63,8 +63,8 @@ export function makeRecipe(given: Partial<Recipe> = {}): Recipe {
   const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   const recipe: Recipe = { ...defaultRecipe, ...constants, lr, weightDecay, ...known };
   scheduleNamed(recipe.schedule.name);
-  const whole = (field: 'epochs' | 'batchSize' | 'accumulate' | 'seed' | 'patience', low: number): void => {
-    if (!(Number.isSafeInteger(recipe[field]) && recipe[field] >= low)) {
+  const whole = (field: 'epochs' | 'batchSize' | 'accumulate' | 'seed' | 'patience' | 'threads', low: number): void => {
+    if (!(Number.isSafeInteger(recipe[field]) && recipe[field]! >= low)) {
       throw recipeError(field, `a whole number of at least ${low}`, recipe[field]);
     }
   };
@@ -88,7 +88,25 @@ export function makeRecipe(given: Partial<Recipe> = {}): Recipe {
   within('labelSmoothing', 0, 1, true);
   within('ema', 0, 1, true);
   within('clip', 0, 1e30);
+  within('beta1', 0, 1, true);
+  within('beta2', 0, 1, true);
+  within('alpha', 0, 1, true);
+  within('epsilon', 0, 1);
+  if (recipe.threads !== undefined) whole('threads', 1);
+  checkSchedule(recipe.schedule);
   return recipe;
+}
+
+function checkSchedule(schedule: ScheduleOptions): void {
+  const check = (field: keyof ScheduleOptions, fits: boolean, expected: string): void => {
+    if (!fits) throw recipeError(`schedule.${field}`, expected, JSON.stringify(schedule[field]));
+  };
+  const { warmup, stepEpochs, milestones, gamma, rise } = schedule;
+  check('warmup', warmup >= 0 && warmup <= 1e6, 'a number of epochs');
+  check('stepEpochs', Number.isSafeInteger(stepEpochs) && stepEpochs >= 1, 'a whole number of epochs');
+  check('milestones', Array.isArray(milestones) && milestones.every(m => m >= 0 && m <= 1e6), 'numbers of epochs');
+  check('gamma', gamma >= 0 && gamma <= 1, 'a number from 0 to 1');
+  check('rise', rise >= 0 && rise <= 1, 'a number from 0 to 1');
 }
 
 const recipeError = (where: string, expected: string, got: unknown): DlcourseError =>
