@@ -1,5 +1,5 @@
 // Elementwise arithmetic; outputs may be operands.
-//   add       x... → y = f(Σ x), f the attribute `activation`       subtract  a b → a - b       multiply  a b
+//   add       x... → y = f(Σ x), f the attribute `activation`       multiply  a b
 //   → a·b scale     x s[1] → x·s                                          lerp      a b w[1] → a + w·(b - a)
 //   fill      → y, every element the attribute `value`
 #include <algorithm>
@@ -132,7 +132,6 @@ class Fill : public Op {
 }  // namespace
 
 DL_DEFINE_OP(add, Add)
-DL_DEFINE_OP(subtract, Combine<&BinaryKernels::subtract>)
 DL_DEFINE_OP(multiply, Combine<&BinaryKernels::multiply>)
 DL_DEFINE_OP(scale, Scale)
 DL_DEFINE_OP(lerp, Lerp)

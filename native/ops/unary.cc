@@ -61,7 +61,6 @@ class UnaryGradient : public Op {
     return describe<UnaryGradient<functions::F, Activation::name>>(#name "_grad"); \
   }
 DL_ACTIVATIONS(DL_VALUE)
-DL_MATHS(DL_VALUE)
 DL_ACTIVATIONS(DL_GRADIENT)
 
 }  // namespace dl

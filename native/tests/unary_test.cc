@@ -97,12 +97,6 @@ TEST(unary_activations) {
   check_gradient("leaky_relu", steep, -8, 8);
 }
 
-TEST(unary_maths) {
-#define DL_CHECK(name, F) check_value(#name, functions::F{}, 0.01, 8);
-  DL_MATHS(DL_CHECK)
-#undef DL_CHECK
-}
-
 Value line(std::vector<double> data) {
   Value x = batch({1, static_cast<int64_t>(data.size())});
   return with_data(x, std::move(data));

@@ -34,12 +34,6 @@ DL_INLINE void map_rows(Out y, int64_t rows, int64_t c, const Body& body) {
   }
 }
 
-inline void subtract(In a, In b, Out y, int64_t rows, int64_t c) {
-  map_rows(y, rows, c, [&](int64_t r, int64_t i, auto lanes) {
-    return lanes.load(at(a, r) + i) - lanes.load(at(b, r) + i);
-  });
-}
-
 inline void multiply(In a, In b, Out y, int64_t rows, int64_t c) {
   map_rows(y, rows, c, [&](int64_t r, int64_t i, auto lanes) {
     return lanes.load(at(a, r) + i) * lanes.load(at(b, r) + i);
@@ -80,7 +74,6 @@ inline void add_channels(In x, const float* b, Out y, int64_t rows, int64_t c) {
 #define DL_ADD(name, Function) add_operands<functions::Function>,
 inline constexpr BinaryKernels binary_kernels{
     .add = {DL_FUSED_ACTIVATIONS(DL_ADD)},
-    .subtract = subtract,
     .multiply = multiply,
     .scale = scale,
     .lerp = lerp,

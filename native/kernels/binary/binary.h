@@ -13,7 +13,6 @@ struct BinaryKernels {
   using Combine = void (*)(In a, In b, Out y, int64_t rows, int64_t c);
   /// By FusedActivation.
   Add add[static_cast<int>(FusedActivation::count)];
-  Combine subtract;
   Combine multiply;
   /// y = x·s
   void (*scale)(In x, float s, Out y, int64_t rows, int64_t c);

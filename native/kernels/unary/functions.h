@@ -170,42 +170,6 @@ struct Gelu {
   }
 };
 
-struct Exp : Plain {
-  template <class V>
-  V value(V x) const {
-    return exp(x);
-  }
-};
-
-/// The natural logarithm.
-struct Log : Plain {
-  template <class V>
-  V value(V x) const {
-    return log(x);
-  }
-};
-
-struct Sqrt : Plain {
-  template <class V>
-  V value(V x) const {
-    return sqrt(x);
-  }
-};
-
-struct Negate : Plain {
-  template <class V>
-  V value(V x) const {
-    return -x;
-  }
-};
-
-struct Square : Plain {
-  template <class V>
-  V value(V x) const {
-    return x * x;
-  }
-};
-
 }  // namespace functions
 
 /// Ops with a gradient op: F(name, struct).
@@ -220,14 +184,6 @@ struct Square : Plain {
   F(hard_swish, HardSwish)     \
   F(gelu, Gelu)
 
-/// Ops whose gradient TypeScript builds from other ops.
-#define DL_MATHS(F) \
-  F(exp, Exp)       \
-  F(log, Log)       \
-  F(sqrt, Sqrt)     \
-  F(negate, Negate) \
-  F(square, Square)
-
 /// Activations that other kernels compute on the way (batch norm, add): those without attributes, first of
 /// all none.
 #define DL_FUSED_ACTIVATIONS(F) \
@@ -241,7 +197,7 @@ struct Square : Plain {
   F(silu, Silu)
 
 #define DL_ENUMERATOR(name, Function) name,
-enum class Unary { DL_ACTIVATIONS(DL_ENUMERATOR) DL_MATHS(DL_ENUMERATOR) count };
+enum class Unary { DL_ACTIVATIONS(DL_ENUMERATOR) count };
 enum class Activation { DL_ACTIVATIONS(DL_ENUMERATOR) count };
 enum class FusedActivation { DL_FUSED_ACTIVATIONS(DL_ENUMERATOR) count };
 #undef DL_ENUMERATOR

@@ -30,7 +30,7 @@ void unary_gradient(const void* function, In dy, In saved, Out dx, int64_t rows,
 #define DL_VALUE(name, Function) unary_value<functions::Function>,
 #define DL_GRADIENT(name, Function) unary_gradient<functions::Function>,
 inline constexpr UnaryKernels unary_kernels{
-    .value = {DL_ACTIVATIONS(DL_VALUE) DL_MATHS(DL_VALUE)},
+    .value = {DL_ACTIVATIONS(DL_VALUE)},
     .gradient = {DL_ACTIVATIONS(DL_GRADIENT)},
 };
 #undef DL_VALUE
