@@ -64,7 +64,7 @@ TEST(sgd_is_pytorchs) {
 }
 
 TEST(adam_is_pytorchs) {
-  auto head = [](int step) { return std::vector<double>{0.02, 0.1, 0.9, 0.99, 1e-6, double(step)}; };
+  auto head = [](int step) { return std::vector<double>{0.02, 0.1, 0.9, 0.99, 0.05, double(step)}; };
   check_steps("adam", {{"decoupled", false}}, 2, head, pytorch::adam);
   check_steps("adam", {{"decoupled", true}}, 2, head, pytorch::adamw);
 }
@@ -73,19 +73,19 @@ TEST(rmsprop_is_pytorchs) {
   check_steps(
       "rmsprop", {{"centered", false}}, 2,
       [](int) {
-        return std::vector<double>{0.02, 0.1, 0.9, 1e-6, 0};
+        return std::vector<double>{0.02, 0.1, 0.9, 0.05, 0};
       },
       pytorch::rmsprop);
   check_steps(
       "rmsprop", {{"centered", false}}, 2,
       [](int) {
-        return std::vector<double>{0.02, 0, 0.9, 1e-6, 0.8};
+        return std::vector<double>{0.02, 0, 0.9, 0.05, 0.8};
       },
       pytorch::rmsprop_momentum);
   check_steps(
       "rmsprop", {{"centered", true}}, 3,
       [](int) {
-        return std::vector<double>{0.02, 0, 0.9, 1e-3, 0.8};
+        return std::vector<double>{0.02, 0, 0.9, 0.05, 0.8};
       },
       pytorch::rmsprop_centered);
 }
@@ -114,23 +114,23 @@ TEST(optimizers_of_many_tensors) {
        }},
       {"adam",
        {{"decoupled", true}},
-       {0.02, 0.1, 0.9, 0.99, 1e-6, 3},
+       {0.02, 0.1, 0.9, 0.99, 0.05, 3},
        2,
        [](double& p, double g, double* s) {
          p *= 1 - 0.02 * 0.1;
          s[0] = 0.9 * s[0] + 0.1 * g;
          s[1] = 0.99 * s[1] + 0.01 * g * g;
-         p -= 0.02 * (s[0] / (1 - std::pow(0.9, 3))) / (std::sqrt(s[1] / (1 - std::pow(0.99, 3))) + 1e-6);
+         p -= 0.02 * (s[0] / (1 - std::pow(0.9, 3))) / (std::sqrt(s[1] / (1 - std::pow(0.99, 3))) + 0.05);
        }},
       {"rmsprop",
        {{"centered", true}},
-       {0.02, 0.1, 0.9, 1e-3, 0.8},
+       {0.02, 0.1, 0.9, 0.05, 0.8},
        3,
        [](double& p, double g, double* s) {
          g += 0.1 * p;
          s[0] = 0.9 * s[0] + 0.1 * g * g;
          s[2] = 0.9 * s[2] + 0.1 * g;
-         s[1] = 0.8 * s[1] + g / (std::sqrt(s[0] - s[2] * s[2]) + 1e-3);
+         s[1] = 0.8 * s[1] + g / (std::sqrt(s[0] - s[2] * s[2]) + 0.05);
          p -= 0.02 * s[1];
        }},
       {"ema", {}, {0.99}, -1, [](double& a, double v, double*) { a = 0.99 * a + (1 - 0.99) * v; }},

@@ -98,11 +98,11 @@ for name, make in {
     "sgd_momentum": lambda w: torch.optim.SGD(w, lr=0.1, momentum=0.9, weight_decay=0.01),
     "sgd_nesterov": lambda w: torch.optim.SGD(w, lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=True),
     "sgd_dampening": lambda w: torch.optim.SGD(w, lr=0.1, momentum=0.9, dampening=0.5),
-    "adam": lambda w: torch.optim.Adam(w, lr=0.02, betas=(0.9, 0.99), eps=1e-6, weight_decay=0.1),
-    "adamw": lambda w: torch.optim.AdamW(w, lr=0.02, betas=(0.9, 0.99), eps=1e-6, weight_decay=0.1),
-    "rmsprop": lambda w: torch.optim.RMSprop(w, lr=0.02, alpha=0.9, eps=1e-6, weight_decay=0.1),
-    "rmsprop_momentum": lambda w: torch.optim.RMSprop(w, lr=0.02, alpha=0.9, eps=1e-6, momentum=0.8),
-    "rmsprop_centered": lambda w: torch.optim.RMSprop(w, lr=0.02, alpha=0.9, eps=1e-3, momentum=0.8, centered=True),
+    "adam": lambda w: torch.optim.Adam(w, lr=0.02, betas=(0.9, 0.99), eps=0.05, weight_decay=0.1),
+    "adamw": lambda w: torch.optim.AdamW(w, lr=0.02, betas=(0.9, 0.99), eps=0.05, weight_decay=0.1),
+    "rmsprop": lambda w: torch.optim.RMSprop(w, lr=0.02, alpha=0.9, eps=0.05, weight_decay=0.1),
+    "rmsprop_momentum": lambda w: torch.optim.RMSprop(w, lr=0.02, alpha=0.9, eps=0.05, momentum=0.8),
+    "rmsprop_centered": lambda w: torch.optim.RMSprop(w, lr=0.02, alpha=0.9, eps=0.05, momentum=0.8, centered=True),
 }.items():
     w = torch.nn.Parameter(p.clone())
     optimizer = make([w])
