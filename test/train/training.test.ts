@@ -1,0 +1,360 @@
+// A training as a whole: what does not change its numbers, what stops it, and how it goes on.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, test } from '@jest/globals';
+import type { Split } from '../../src/data/dataset.js';
+import { Generations } from '../../src/io/generations.js';
+import {
+  batchNorm,
+  conv2d,
+  depthwiseConv2d,
+  dropout,
+  globalAvgPool,
+  groupNorm,
+  linear,
+  Model,
+  maxPool,
+  relu,
+  residual,
+  seq,
+  silu,
+  tanh,
+} from '../../src/layers/index.js';
+import { generator } from '../../src/layers/initializers.js';
+import { native } from '../../src/native.js';
+import { Store } from '../../src/runtime/program.js';
+import { parseAugmentation } from '../../src/train/augmentation.js';
+import { readCheckpoint, restoreCheckpoint, saveCheckpoint, type TrainingRecord } from '../../src/train/checkpoint.js';
+import { ArraySource, type Feeds, ImageSource, type Source } from '../../src/train/inputs.js';
+import { compile } from '../../src/train/learner.js';
+import { type EpochRecord, trainLoop } from '../../src/train/loop.js';
+import { FORMAT } from '../../src/train/model-file.js';
+import { epochOrder } from '../../src/train/order.js';
+import { makeRecipe, type Recipe } from '../../src/train/recipe.js';
+import { defaultSchedule } from '../../src/train/schedule.js';
+import { slotName } from '../../src/train/step.js';
+import { Training, type TrainingSetup } from '../../src/train/training.js';
+
+const input = [8, 8, 3] as const;
+const CLASSES = 4;
+
+/** Every kind of sum whose order could depend on threads. */
+const network = (side: number, width: number): Model =>
+  Model.from(
+    [side, side, 3],
+    seq({
+      stem: seq(conv2d(width, 3, { bias: false }), batchNorm(), relu()),
+      block: residual(seq(conv2d(width, 3, { bias: false }), batchNorm())),
+      depthwise: seq(depthwiseConv2d(3, { stride: 2 }), groupNorm(2), silu()),
+      pool: maxPool(3, { stride: 2, padding: 1 }),
+      mean: globalAvgPool(),
+      dropout: dropout(0.3),
+      fc: linear(CLASSES),
+    }),
+  );
+const model = network(8, 8);
+
+const plain = Model.from(
+  input,
+  seq({
+    conv1: conv2d(6, 3),
+    norm: groupNorm(2),
+    tanh: tanh(),
+    conv2: conv2d(8, 3, { stride: 2 }),
+    mean: globalAvgPool(),
+    fc: linear(CLASSES),
+  }),
+);
+
+const numbers = (length: number, key: string): Float32Array => {
+  const random = generator(11, key);
+  return Float32Array.from({ length }, () => 2 * random() - 1);
+};
+
+const labels = (n: number): Int32Array => Int32Array.from({ length: n }, (_, i) => (i * 7) % CLASSES);
+
+const arrays = (n: number): ArraySource => new ArraySource(numbers(n * 192, 'x'), input, labels(n));
+
+/** Pictures of noise, augmented. */
+function pictures(n: number, augmentation: string, side = 8): ImageSource {
+  const size = side * side * 3;
+  const bytes = Uint8Array.from(numbers(n * size, 'pictures'), v => 127 + 120 * v);
+  const split: Split = {
+    length: n,
+    labels: labels(n),
+    image: { height: side, width: side, channels: 3 },
+    read: (samples, into) => {
+      for (let i = 0; i < samples.length; i++) {
+        into.set(bytes.subarray(samples[i]! * size, (samples[i]! + 1) * size), i * size);
+      }
+    },
+    sampleName: String,
+    statistics: async () => ({ mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] }),
+    fingerprint: () => 'sha256:',
+  };
+  return new ImageSource(split, { mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] }, parseAugmentation(augmentation));
+}
+
+function training(given: Partial<Recipe>, setup: Partial<TrainingSetup> = {}): { training: Training; store: Store } {
+  const store = new Store();
+  const recipe = { ...makeRecipe({ epochs: 4, batchSize: 8, lr: 0.05, seed: 5 }), ...given };
+  return { store, training: new Training({ model, store, recipe, train: arrays(27), ...setup }) };
+}
+
+async function steps(one: Training, count: number): Promise<number[]> {
+  const losses: number[] = [];
+  for (let i = 0; i < count; i++) {
+    losses.push((await one.step()).loss);
+    if (one.epochDone) one.endEpoch();
+  }
+  return losses;
+}
+
+/** Every tensor that a checkpoint holds, as text. */
+const content = ({ training, store }: { training: Training; store: Store }): Record<string, string> =>
+  Object.fromEntries(
+    training.state.map(({ name }) => {
+      const data = store.read(name);
+      return [name, Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64')];
+    }),
+  );
+
+describe('identity', () => {
+  const recipe = {
+    optimizer: 'adamw',
+    lr: 1e-2,
+    ema: 0.99,
+    clip: 1,
+    epochs: 7,
+    batchSize: 20,
+    labelSmoothing: 0.1,
+  } as const;
+  // Tensors of 82,000 elements and more: several blocks of work for most ops.
+  const wide = network(16, 16);
+
+  test.each(native().info().isas)(
+    '20 steps on %s are the same bytes with 1, 2, 3 and 4 threads, and again',
+    async isa => {
+      const results = [];
+      for (const threads of [1, 2, 3, 4, 2]) {
+        const train = pictures(50, 'crop=2,flip,cutout=0.3,jitter=0.2,lighting,mixup,cutmix', 16);
+        const one = training({ ...recipe, threads }, { model: wide, isa, train });
+        results.push({ losses: await steps(one.training, 20), content: content(one) });
+      }
+      expect(new Set(results[0]!.losses).size).toBe(20);
+      for (const other of results.slice(1)) expect(other).toEqual(results[0]);
+    },
+  );
+
+  test('another seed is another training', async () => {
+    const [one, other] = [training({ seed: 1 }), training({ seed: 2 })];
+    expect(await steps(one.training, 2)).not.toEqual(await steps(other.training, 2));
+  });
+});
+
+describe('accumulation', () => {
+  /** Samples in the order of their positions in the first epoch, from `first` on: what a micro-batch sees. */
+  function inOrder(count: number, first = 0): Source {
+    const x = numbers(64 * 192, 'rows');
+    const places = new Map([...epochOrder(count, 5, 0)].map((sample, at) => [sample, first + at]));
+    const own = new ArraySource(x, input, labels(64));
+    return {
+      length: count,
+      labels: own.labels!.subarray(first, first + count),
+      input: graph => own.input(graph),
+      feeds: (samples: Int32Array): Promise<Feeds> => own.feeds(samples.map(s => places.get(s)!)),
+    };
+  }
+
+  async function gradients(train: Source, accumulate: number): Promise<Map<string, Float32Array>> {
+    // Without decay, SGD's momentum after one step is the gradient.
+    const one = training(
+      { batchSize: train.length, accumulate, lr: 0, weightDecay: 0, epochs: 1, nesterov: false },
+      { model: plain, train },
+    );
+    await one.training.step();
+    const learned = plain.state.filter(s => s.role !== 'statistic').map(s => s.name);
+    return new Map(learned.map(name => [name, one.store.read(slotName('momentum', name)) as Float32Array]));
+  }
+
+  test('four micro-batches are the tree of their gradients, byte for byte', async () => {
+    const parts = [];
+    for (let i = 0; i < 4; i++) parts.push(await gradients(inOrder(8, 8 * i), 1));
+    const f = Math.fround;
+    for (const [name, whole] of await gradients(inOrder(32), 4)) {
+      const [a, b, c, d] = parts.map(part => part.get(name)!);
+      const expected = whole.map((_, i) => f(f(a![i]! + b![i]!) + f(c![i]! + d![i]!)) / 4);
+      expect([name, whole]).toEqual([name, expected]);
+    }
+  });
+
+  test.each([2, 3, 4, 5, 8])('%d micro-batches are one large one within rounding', async micros => {
+    const size = 8 * micros - (micros % 2); // an odd number leaves the last micro-batch one short
+    const large = await gradients(inOrder(size), 1);
+    for (const [name, small] of await gradients(inOrder(size), micros)) {
+      const scale = Math.max(...large.get(name)!.map(Math.abs));
+      small.forEach((v, i) => {
+        if (!(Math.abs(v - large.get(name)![i]!) <= 4e-6 * scale))
+          throw new Error(`${name}[${i}]: ${v} ${large.get(name)![i]}`);
+      });
+    }
+  });
+
+  test('trains like one large batch, the smaller last step of an epoch included', async () => {
+    const run = async (accumulate: number) => {
+      const one = training({ batchSize: 12, accumulate, epochs: 3 }, { model: plain, train: arrays(27) });
+      return { losses: await steps(one.training, 9), one };
+    };
+    const [large, small] = [await run(1), await run(4)];
+    small.losses.forEach((loss, i) => {
+      expect(loss).toBeCloseTo(large.losses[i]!, 5);
+    });
+  });
+});
+
+describe('divergence', () => {
+  async function diverges(one: ReturnType<typeof training>, where: string): Promise<void> {
+    const before = content(one);
+    const { position } = one.training;
+    await expect(one.training.step()).rejects.toMatchObject({ code: 'E_DIVERGED', class: 'diverged', where });
+    expect(content(one)).toEqual(before);
+    expect(one.training.position).toEqual(position);
+  }
+
+  test('NaN in the data is found in the input', async () => {
+    const train = arrays(27);
+    train.x[epochOrder(27, 5, 0)[10]! * 192 + 3] = Number.NaN;
+    const one = training({}, { train });
+    await steps(one.training, 1);
+    await diverges(one, 'input x');
+  });
+
+  test('NaN in one micro-batch is found there, and none is committed', async () => {
+    const train = arrays(27);
+    train.x[epochOrder(27, 5, 0)[2]! * 192] = Number.POSITIVE_INFINITY;
+    await diverges(training({ accumulate: 4 }, { train }), 'input x');
+  });
+
+  test('an overflow is found in the layer that makes it', async () => {
+    const one = training({}, { model: plain });
+    one.store.write('conv2.weight', new Float32Array(3 * 3 * 6 * 8).fill(3e38));
+    await diverges(one, 'layer conv2');
+    const last = training({}, { model: plain });
+    last.store.write('fc.weight', new Float32Array(8 * CLASSES).fill(3e38));
+    last.store.write('fc.bias', new Float32Array(CLASSES).fill(3e38));
+    await diverges(last, 'layer fc');
+  });
+
+  test('a learning rate beyond reason ends in the layer where numbers end', async () => {
+    const one = training(
+      { lr: 1e30, schedule: { ...defaultSchedule, name: 'constant' }, weightDecay: 0 },
+      { model: plain },
+    );
+    await steps(one.training, 1);
+    // tanh keeps what conv2 reads within 1, so that its results are about 1e30; fc multiplies them by as much.
+    await diverges(one, 'layer fc');
+  });
+
+  test('a loss that is not finite is found where no layer is to blame', async () => {
+    const y = new Float32Array(27 * CLASSES).fill(1e30);
+    const one = training(
+      { loss: 'mse' },
+      { model: plain, train: new ArraySource(numbers(27 * 192, 'x'), input, y, CLASSES) },
+    );
+    await diverges(one, 'mse_loss');
+  });
+});
+
+describe('nothing to train', () => {
+  test('is said', () => {
+    const code = expect.objectContaining({ code: 'E_NOTHING_TO_TRAIN' });
+    expect(() =>
+      training({}, { model: Model.from([4], tanh()), train: new ArraySource(new Float32Array(8), [4], labels(2)) }),
+    ).toThrow(code);
+    expect(() => training({}, { trainable: () => false })).toThrow(code);
+    expect(() => training({}, { train: new ArraySource(new Float32Array(0), input, labels(0)) })).toThrow(
+      expect.objectContaining({ code: 'E_NO_SAMPLES' }),
+    );
+  });
+
+  test('what is not trained keeps its values', async () => {
+    const one = training({}, { trainable: name => name.startsWith('fc.') });
+    const before = content(one);
+    await steps(one.training, 3);
+    const after = content(one);
+    for (const { name, role } of model.state) {
+      const moves = name.startsWith('fc.') || role === 'statistic';
+      expect([name, after[name] !== before[name]]).toEqual([name, moves]);
+    }
+  });
+});
+
+describe('resume', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'dlcourse-resume-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  const given = { optimizer: 'rmsprop', lr: 1e-3, momentum: 0.9, epochs: 3, ema: 0.9, patience: 0 } as const;
+  const fresh = () =>
+    training(given, {
+      train: pictures(27, 'crop,flip,mixup'),
+      test: pictures(13, 'none'),
+      classes: ['a', 'b', 'c', 'd'],
+    });
+  const options = (history: EpochRecord[]) => ({ history, patience: 0, evaluate: true });
+
+  // 27 samples in batches of 8: four steps an epoch, twelve in all.
+  test.each([1, 3, 4, 5, 8, 11])('after step %d goes on as if nothing had happened', async stop => {
+    const whole = fresh();
+    const expected: EpochRecord[] = [];
+    for await (const _ of trainLoop(whole.training, options(expected)));
+
+    const first = fresh();
+    const history: EpochRecord[] = [];
+    const generations = new Generations(folder);
+    for await (const event of trainLoop(first.training, options(history))) {
+      if (event.kind !== 'step' || first.training.position.step !== stop) continue;
+      const record: TrainingRecord = {
+        recipe: makeRecipe(given),
+        position: first.training.position,
+        history,
+        data: { source: '', name: '', fingerprint: '', trainImages: 27, testImages: 13 },
+        isa: '',
+        mode: 'exact',
+      };
+      const card = { format: FORMAT, model: model.config, classes: ['a', 'b', 'c', 'd'] };
+      const { path: file } = await saveCheckpoint(generations, first.training, first.store, card, record);
+      const second = fresh();
+      const read = await readCheckpoint(file);
+      await restoreCheckpoint(file, second.training, second.store, read.record.position);
+      expect(content(second)).toEqual(content(first));
+      const continued = [...read.record.history];
+      for await (const _ of trainLoop(second.training, options(continued)));
+      expect(continued).toEqual(expected);
+      expect(content(second)).toEqual(content(whole));
+      expect(second.training.position).toEqual(whole.training.position);
+      return;
+    }
+    throw new Error('never stopped');
+  });
+});
+
+describe('sequences', () => {
+  test('a 1-D network tells sines, squares and sawtooths of any phase and pitch apart in the noise', async () => {
+    const { sequenceNetwork, waveforms } = await import('./waveforms.js');
+    const learner = compile(sequenceNetwork(), {
+      epochs: 6,
+      batchSize: 32,
+      lr: 0.05,
+      seed: 3,
+      classes: ['sine', 'square', 'sawtooth'],
+    });
+    const test = waveforms(300, 'test');
+    const history = await learner.fit(waveforms(600, 'train'), { test });
+    const { top1, confusion } = await learner.evaluate(test);
+    expect(confusion.flat().reduce((a, b) => a + b)).toBe(300);
+    expect(history.at(-1)!.test!.top1).toBe(top1);
+    expect(top1).toBeGreaterThan(0.97); // 1 on AVX2 and AVX-512
+  });
+});
