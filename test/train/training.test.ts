@@ -154,6 +154,41 @@ describe('identity', () => {
   });
 });
 
+describe('random numbers', () => {
+  test('pictures are drawn by seed, epoch and sample, wherever the sample stands', async () => {
+    const source = pictures(27, 'crop,flip,cutout,mixup');
+    const drawn = async (samples: number[], seed: number, epoch: number): Promise<Float32Array[]> => {
+      const { boxes, erase, blend } = await source.feeds(Int32Array.from(samples), { seed, epoch });
+      const at = samples.indexOf(7);
+      return [
+        boxes!.slice(4 * at, 4 * at + 4),
+        erase!.slice(4 * at, 4 * at + 4),
+        blend!.slice(at, at + 1),
+      ] as Float32Array[];
+    };
+    const once = await drawn([7], 1, 2);
+    expect(await drawn([3, 9, 7], 1, 2)).toEqual(once);
+    expect(await drawn([7], 2, 2)).not.toEqual(once);
+    expect(await drawn([7], 1, 3)).not.toEqual(once);
+  });
+
+  /** Losses of a network that only drops, on rows that are all the same: masks alone make them differ. */
+  async function dropped(seed: number, accumulate: number): Promise<number[]> {
+    const only = Model.from([64], seq({ dropout: dropout(0.5), fc: linear(CLASSES) }));
+    const train = new ArraySource(new Float32Array(16 * 64).fill(1), [64], new Int32Array(16));
+    const one = training({ seed, accumulate, batchSize: 16, lr: 0, epochs: 3 }, { model: only, train });
+    one.store.write('fc.weight', numbers(64 * CLASSES, 'weights'));
+    one.store.write('fc.bias', new Float32Array(CLASSES));
+    return steps(one.training, 3);
+  }
+
+  test('masks change with the step and the seed, not with how a step is cut', async () => {
+    const losses = await dropped(1, 1);
+    expect(new Set([...losses, ...(await dropped(2, 1)), ...(await dropped(1 + 2 ** 32, 1))]).size).toBe(9);
+    for (const [i, loss] of (await dropped(1, 4)).entries()) expect(loss).toBeCloseTo(losses[i]!, 5);
+  });
+});
+
 describe('accumulation', () => {
   /** Samples in the order of their positions in the first epoch, from `first` on: what a micro-batch sees. */
   function inOrder(count: number, first = 0): Source {
