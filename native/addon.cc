@@ -11,6 +11,7 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <stdexcept>
 #include <thread>
 #include <utility>
 
@@ -63,6 +64,10 @@ Napi::Value guarded(const Napi::CallbackInfo& info, Verb verb) {
     throw to_js(info.Env(), error.code(), error.what());
   } catch (const std::bad_alloc&) {
     throw to_js(info.Env(), "E_MEMORY", "out of memory");
+  } catch (const std::out_of_range&) {  // an op asked for an operand that its step does not have
+    throw to_js(info.Env(), "E_PLAN", "an operand is missing");
+  } catch (const std::length_error&) {
+    throw to_js(info.Env(), "E_MEMORY", "more than any memory holds");
   }
 }
 
@@ -581,6 +586,8 @@ Napi::Value run(const Napi::CallbackInfo& info) {
       }
     }
 
+    const bool timed = request.Get("timed").ToBoolean();
+
     auto environment = env.GetInstanceData<AddonData>()->environment;
     if (environment->closing) throw dl::Error("E_CLOSING", "the environment is shutting down");
 
@@ -604,7 +611,7 @@ Napi::Value run(const Napi::CallbackInfo& info) {
     }
 
     auto completion = std::make_unique<RunCompletion>(env);
-    completion->timed = request.Get("timed").ToBoolean();
+    completion->timed = timed;
     executable->store()->in_flight++;
     executable->arena()->in_flight++;
     int threads = executable->threads();

@@ -28,14 +28,20 @@ inline void require_same_rows(const TensorSpec& a, const TensorSpec& b) {
           "expected as many rows in " + to_string(a.shape) + " as in " + to_string(b.shape));
 }
 
-/// The operands of an op that has at least one input and one output. Throws E_PLAN when there is none.
+/// The operands of an op on images, for what is made before it checks all of them. Throws E_PLAN when there
+/// is none.
+inline const TensorSpec& first_image(const std::vector<TensorSpec>& operands) {
+  require(!operands.empty(), "an operand is missing");
+  const Shape& shape = operands[0].shape;
+  require(shape.rank == 4 && shape.elements() > 0,
+          "expected images [n,h,w,c], got shape " + to_string(shape));
+  return operands[0];
+}
 inline const TensorSpec& first_input(const StepSpec& spec) {
-  require(!spec.inputs.empty(), "an input is missing");
-  return spec.inputs[0];
+  return first_image(spec.inputs);
 }
 inline const TensorSpec& first_output(const StepSpec& spec) {
-  require(!spec.outputs.empty(), "an output is missing");
-  return spec.outputs[0];
+  return first_image(spec.outputs);
 }
 
 /// How many units of `work` elements each make an item of about 50 µs, for passes that move memory.

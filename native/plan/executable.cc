@@ -196,7 +196,9 @@ Outcome Executable::run(const std::vector<int>& segments, const std::vector<int6
     const PlanSegment& segment = plan_.segments[static_cast<size_t>(index)];
     if (segment.guard >= 0 && *resolve(segment.guard, counts, slot_index).i32() == 0) return Outcome::refused;
     for (int s = segment.begin; s < segment.end; s++) {
-      if (cancelled_.load(std::memory_order_relaxed)) return Outcome::cancelled;
+      // A segment that changes the state is done whole or not at all.
+      const bool may_stop = s == segment.begin || !segment.changes_state;
+      if (may_stop && cancelled_.load(std::memory_order_relaxed)) return Outcome::cancelled;
       const Step& step = steps_[static_cast<size_t>(s)];
       const PlanStep& planned = plan_.steps[static_cast<size_t>(s)];
       auto started = times ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
