@@ -11,7 +11,7 @@ export class TrainProgress {
   #loss = 0;
   #hits = 0;
   #samples = 0;
-  #lastEvent = 0;
+  readonly #lastEvent = new Map<string, number>();
 
   constructor(ui: Ui) {
     this.#ui = ui;
@@ -21,14 +21,14 @@ export class TrainProgress {
   opening(name: string, { step, done, total }: OpenProgress): void {
     const doing = step === 'survey' ? 'looking through' : 'reading';
     this.#ui.live(() => `${doing} ${printable(name)}  ${integer(done)} of ${integer(total)}`);
-    if (this.#soon()) this.#ui.event({ event: 'data', step, done, total });
+    if (this.#due('data')) this.#ui.event({ event: 'data', step, done, total });
   }
 
-  /** JSON events come twice a second at most. */
-  #soon(): boolean {
+  /** JSON events of a kind come at once, then twice a second at most. */
+  #due(event: 'data' | 'step'): boolean {
     const now = performance.now();
-    if (now - this.#lastEvent < 500) return false;
-    this.#lastEvent = now;
+    if (now - (this.#lastEvent.get(event) ?? Number.NEGATIVE_INFINITY) < 500) return false;
+    this.#lastEvent.set(event, now);
     return true;
   }
 
@@ -98,7 +98,7 @@ export class TrainProgress {
       const progress = room >= 5 ? `${cyan(bar(inEpoch / perEpoch, room))}  ` : '';
       return `${epoch}  ${progress}${green(figures)}  ${dim(speed)}`;
     }, evaluating);
-    if (this.#soon()) {
+    if (this.#due('step')) {
       this.#ui.event({
         event: 'step',
         epoch: report.epoch + 1,
