@@ -69,7 +69,7 @@ export async function findWeights(given: string): Promise<Weights> {
 export async function defaultWeights(runs = runsFolder): Promise<Weights> {
   const newest = finishedRuns(runs)[0];
   if (newest) return findWeights(newest);
-  const folder = join(packageRoot(), 'weights');
+  const folder = join(packageRoot(), 'datasets', 'weights');
   const names = existsSync(folder) ? readdirSync(folder).filter(name => name.endsWith('.safetensors')) : [];
   const [first] = names.sort();
   if (first) return { file: join(folder, first) };
