@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
+
+#include "base/error.h"
 
 namespace dl {
 
@@ -34,7 +37,19 @@ Axis Axis::transposed() const {
   return result;
 }
 
+namespace {
+
+/// Sizes beyond this come from no network; products of two of them do not overflow.
+void check_window(std::initializer_list<int64_t> sizes, std::initializer_list<int64_t> pads) {
+  constexpr int64_t kLargest = int64_t{1} << 20;
+  for (int64_t size : sizes) require(size >= 1 && size <= kLargest, "a window's size is out of range");
+  for (int64_t pad : pads) require(pad >= 0 && pad <= kLargest, "a window's padding is out of range");
+}
+
+}  // namespace
+
 Axis window_axis(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) {
+  check_window({kernel, stride, dilation}, {pad});
   Axis axis;
   axis.inputs = in;
   for (int64_t o = 0; o < out; o++) {
@@ -49,6 +64,7 @@ Axis window_axis(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_
 
 Axis average_axis(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t pad_before,
                   int64_t pad_after, bool count_include_pad) {
+  check_window({kernel, stride}, {pad_before, pad_after});
   Axis axis;
   axis.inputs = in;
   for (int64_t o = 0; o < out; o++) {
