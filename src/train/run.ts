@@ -158,7 +158,8 @@ export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent,
   const history: EpochRecord[] = [...(resumed?.record.history ?? [])];
   if (resumed) {
     await restoreCheckpoint(resumed.path, training, store, resumed.record.position);
-    await Promise.all([log, table].map(l => l.truncateAfter(training.position.step)));
+    // Up to the last epoch that the checkpoint knows: its own step may be that of an epoch not evaluated yet.
+    await Promise.all([log, table].map(l => l.truncateAfter(history.at(-1)?.step ?? 0)));
     await generations.removeAfter(training.position.step);
   } else {
     await Promise.all([log, table].map(l => l.truncateAfter(-1)));
