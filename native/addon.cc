@@ -496,9 +496,13 @@ void settle(napi_env raw_env, napi_value, void*, void* data) {
   Environment& environment = *completion->environment;
   if (--environment.pending == 0) napi_unref_threadsafe_function(raw_env, environment.settle);
   try {
-    completion->settle(env);
-  } catch (const Napi::Error& error) {
-    completion->deferred.Reject(error.Value());
+    try {
+      completion->settle(env);
+    } catch (const Napi::Error& error) {
+      completion->deferred.Reject(error.Value());
+    }
+  } catch (const Napi::Error&) {
+    // A thread that is being stopped runs no JavaScript any more: nobody waits for the promise.
   }
 }
 
