@@ -89,7 +89,8 @@ export class Graph {
   #named(map: Map<string, Value>, kind: 'feed' | 'state', name: string, type: TensorType): Value {
     const known = map.get(name);
     if (known) {
-      if (sameShape(known.type.shape, type.shape) && known.type.dtype === type.dtype) return known;
+      const { dtype, count, shape } = known.type;
+      if (sameShape(shape, type.shape) && dtype === type.dtype && count === type.count) return known;
       throw new DlcourseError({
         code: 'E_SHAPE',
         class: 'usage',
