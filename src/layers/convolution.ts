@@ -61,7 +61,8 @@ function buildConv(context: LayerContext, x: Value, c: ConvConfig): Value {
       ]
     : c.pad;
   const fanIn = (ic / c.groups) * c.kernel[0]! * c.kernel[1]!;
-  const fanOut = (c.channels / c.groups) * c.kernel[0]! * c.kernel[1]!;
+  // As PyTorch counts: all output channels, also of grouped convolutions.
+  const fanOut = c.channels * c.kernel[0]! * c.kernel[1]!;
   const shape = [...c.kernel, ic / c.groups, c.channels];
   const weight = context.parameter('weight', shape, weightInitializer(c.init, fanIn, fanOut), 'weight', 'conv');
   const bias = c.bias ? [context.parameter('bias', [c.channels], biasInitializer(c.init, fanIn), 'bias')] : [];

@@ -255,6 +255,31 @@ describe('initial values', () => {
     expect(Math.abs(found.std / std - 1)).toBeLessThan(0.02);
   });
 
+  // Of torch.nn.init on weights [64, 16, 3, 3] of a convolution with 64 / 16 = 4 groups.
+  test.each([
+    ['default', 1 / Math.sqrt(3 * 144)],
+    ['kaiming_normal', Math.sqrt(2 / 144)],
+    ['kaiming_fan_out', Math.sqrt(2 / 576)],
+    ['xavier_uniform', Math.sqrt(2 / 720)],
+  ] as const)('%s counts the weights of a grouped convolution as PyTorch does', (init, std) => {
+    const { store } = compile(Model.from([4, 4, 64], conv2d(64, 3, { groups: 4, init })));
+    const weights = store.read('conv2d.weight') as Float32Array;
+    expect(weights.length).toBe(64 * 144);
+    expect(Math.abs(Math.sqrt(weights.reduce((sum, w) => sum + w * w, 0) / weights.length) / std - 1)).toBeLessThan(
+      0.03,
+    );
+    const bias = store.read('conv2d.bias') as Float32Array;
+    expect(Math.max(...bias.map(Math.abs)) <= (init === 'default' ? 1 / 12 : 0)).toBe(true);
+  });
+
+  test('norms begin as the identity, or as nothing', () => {
+    const { store } = compile(Model.from([4], seq(batchNorm(), batchNorm({ zeroGamma: true }))));
+    const values = ['0.weight', '0.bias', '0.running_mean', '0.running_var', '1.weight'].map(
+      name => store.read(name)[0],
+    );
+    expect(values).toEqual([1, 0, 0, 1, 0]);
+  });
+
   test('depend on seed and path, not on order', () => {
     const values = (seed: number, path: string) => initialValues({ kind: 'normal', std: 1 }, 8, seed, path);
     expect(values(1, 'a')).toEqual(values(1, 'a'));
