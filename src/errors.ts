@@ -87,6 +87,16 @@ export function suggest(word: string, candidates: Iterable<string>): string {
   return near ? `did you mean '${near}'?` : `choose one of ${names.join(', ')}`;
 }
 
+/** The error for a name that is none of `candidates`: says what was expected and which is nearest. */
+export function unknownName(
+  parts: Pick<ErrorParts, 'code' | 'class' | 'where'>,
+  expected: string,
+  got: string,
+  candidates: Iterable<string>,
+): DlcourseError {
+  return new DlcourseError({ ...parts, problem: `expected ${expected}, got '${got}'`, hint: suggest(got, candidates) });
+}
+
 function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

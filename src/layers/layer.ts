@@ -1,6 +1,6 @@
 // What a layer is: a kind, a config, parameters and op calls. Composition lives in model.ts.
 
-import { DlcourseError, suggest } from '../errors.js';
+import { unknownName } from '../errors.js';
 import { fixed, type Graph, type Value } from '../graph/graph.js';
 import { type AttributeSpecs, type Attributes, type AttributesOf, resolveAttributes } from '../graph/op.js';
 import type { Initializer } from './initializers.js';
@@ -75,13 +75,12 @@ export interface LayerNode {
 export function layerKind(kind: string): LayerSpec {
   const spec = layerKinds.get(kind);
   if (spec) return spec;
-  throw new DlcourseError({
-    code: 'E_LAYER',
-    class: 'refusedFile',
-    where: 'model',
-    problem: `expected a known kind of layer, got '${kind}'`,
-    hint: suggest(kind, layerKinds.keys()),
-  });
+  throw unknownName(
+    { code: 'E_LAYER', class: 'refusedFile', where: 'model' },
+    'a known kind of layer',
+    kind,
+    layerKinds.keys(),
+  );
 }
 
 export function resolveConfig(path: string, spec: LayerSpec, given: Attributes): Attributes {

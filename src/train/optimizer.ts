@@ -1,6 +1,6 @@
 // Optimizers as data, and the ops that update a group of parameters.
 
-import { DlcourseError, suggest } from '../errors.js';
+import { unknownName } from '../errors.js';
 import type { Value } from '../graph/graph.js';
 import { adam, rmsprop, sgd } from '../ops/optimizers.js';
 
@@ -76,11 +76,10 @@ export type OptimizerName = keyof typeof optimizers;
 export function optimizerNamed(name: string): OptimizerKind {
   const found = (optimizers as Record<string, OptimizerKind>)[name];
   if (found) return found;
-  throw new DlcourseError({
-    code: 'E_OPTIMIZER',
-    class: 'usage',
-    where: 'optimizer',
-    problem: `expected the name of an optimizer, got '${name}'`,
-    hint: suggest(name, Object.keys(optimizers)),
-  });
+  throw unknownName(
+    { code: 'E_OPTIMIZER', class: 'usage', where: 'optimizer' },
+    'the name of an optimizer',
+    name,
+    Object.keys(optimizers),
+  );
 }

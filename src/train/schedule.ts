@@ -1,6 +1,6 @@
 // Learning-rate schedules: a factor of the base rate for each step, a pure function of position.
 
-import { DlcourseError, suggest } from '../errors.js';
+import { unknownName } from '../errors.js';
 
 export const scheduleNames = ['constant', 'step', 'multi_step', 'cosine', 'one_cycle'] as const;
 export type ScheduleName = (typeof scheduleNames)[number];
@@ -31,13 +31,12 @@ export const defaultSchedule: ScheduleOptions = {
 /** Throws E_SCHEDULE with the nearest name. */
 export function scheduleNamed(name: string): ScheduleName {
   if ((scheduleNames as readonly string[]).includes(name)) return name as ScheduleName;
-  throw new DlcourseError({
-    code: 'E_SCHEDULE',
-    class: 'usage',
-    where: 'schedule',
-    problem: `expected the name of a schedule, got '${name}'`,
-    hint: suggest(name, scheduleNames),
-  });
+  throw unknownName(
+    { code: 'E_SCHEDULE', class: 'usage', where: 'schedule' },
+    'the name of a schedule',
+    name,
+    scheduleNames,
+  );
 }
 
 const cosine = (from: number, to: number, t: number): number => to + ((from - to) / 2) * (1 + Math.cos(Math.PI * t));

@@ -1,6 +1,6 @@
 // What a network of the zoo is, and how one is found by name.
 
-import { DlcourseError, suggest } from '../errors.js';
+import { DlcourseError, unknownName } from '../errors.js';
 import { type Block, Model } from '../layers/model.js';
 
 /** A network for small pictures (64 pixels and below) or for large ones. */
@@ -58,13 +58,12 @@ export async function findNetwork(name: string): Promise<Network> {
   const file = files.find(f => f.names.includes(name));
   const network = file && (await file.load()).default.find(n => n.name === name);
   if (network) return network;
-  throw new DlcourseError({
-    code: 'E_MODEL_NAME',
-    class: 'usage',
-    where: 'model',
-    problem: `expected the name of a network, got '${name}'`,
-    hint: suggest(name, networkNames),
-  });
+  throw unknownName(
+    { code: 'E_MODEL_NAME', class: 'usage', where: 'model' },
+    'the name of a network',
+    name,
+    networkNames,
+  );
 }
 
 /** All networks, in the order of the list. */
