@@ -17,8 +17,12 @@ namespace {
 constexpr int64_t kSourceBytes = 512 << 10;
 /// Of one packed panel of one slice, which each register tile reads from the second-level cache.
 constexpr int64_t kPanelBytes = 320 << 10;
+/// Of all packed panels, where every piece of pixels passes by all of them.
+constexpr int64_t kStreamedBytes = 256 << 10;
 /// Most pixels of a block: above it nothing is gained, and pointers are kept for each.
 constexpr int64_t kMostPixels = 1024;
+/// The same where nothing of a block but a piece need stay in a cache.
+constexpr int64_t kMostStreamed = 4096;
 /// Work items that a convolution should have, to share them evenly among a few threads, unless they get too
 /// small.
 constexpr int64_t kItems = 16;
@@ -39,7 +43,10 @@ class DirectConvolution final : public Convolution {
         slices_(ceil_div(channels_, slice_limit())),
         window_(sliding_, spec.source_stride, ceil_div(channels_, slices_), aliased()),
         packs_late_(spec.shape.kh * spec.shape.kw == 1 &&
-                    spec.shape.n * sliding_.grid_pixels() <= kPixelsAtOnce && sliding_.grid_pixels() == 1) {
+                    spec.shape.n * sliding_.grid_pixels() <= kPixelsAtOnce && sliding_.grid_pixels() == 1),
+        streams_(!packs_late_ && sliding_.phases.size() == 1 && !window_.copied() && slices_ == 1 &&
+                 groups_ == 1 && spec.source_stride == channels_ && window_.point_stride() == channels_ &&
+                 channels_ * width_ * 4 <= kStreamedBytes) {
     int64_t at = 0;
     for (const Phase& phase : sliding_.phases) {
       phases_.push_back({window_.pieces(phase, slices_ == 1 ? channels_ : -1), at});
@@ -47,7 +54,8 @@ class DirectConvolution final : public Convolution {
     }
     packed_floats_ = at;
     const int64_t pixel_bytes = ceil_div(channels_, slices_) * 4 * sliding_.step[0] * sliding_.step[1];
-    most_pixels_ = std::clamp<int64_t>(kSourceBytes / pixel_bytes, 56, kMostPixels);
+    most_pixels_ =
+        streams_ ? kMostStreamed : std::clamp<int64_t>(kSourceBytes / pixel_bytes, 56, kMostPixels);
     // The largest block over all n: blocks only shrink from here.
     const int64_t pixels = sliding_.grid_pixels();
     most_images_ = std::clamp<int64_t>(most_pixels_ / pixels, 1, spec_.shape.n);
@@ -81,6 +89,10 @@ class DirectConvolution final : public Convolution {
   }
 
  private:
+  struct Range {
+    int64_t begin, end;
+    int64_t size() const { return end - begin; }
+  };
   struct PhasePlan {
     Window::Pieces pieces;
     /// Of its packed weights.
@@ -207,7 +219,7 @@ class DirectConvolution final : public Convolution {
         window_.fill(kernels_, job.operands.source.f32(), job.block, channel, channels, job.scratch.strip);
         for (size_t phase = 0; phase < phases_.size(); phase++) {
           const int64_t pixels = address(job, sliding_.phases[phase], channel);
-          for (int64_t panel = begin; panel < end; panel++) multiply(job, phase, group, slice, panel, pixels);
+          multiply(job, phase, group, slice, {begin, end}, pixels);
         }
       }
     }
@@ -245,12 +257,43 @@ class DirectConvolution final : public Convolution {
     return job.scratch.weights;
   }
 
-  void multiply(const Job& job, size_t phase, int64_t group, int64_t slice, int64_t panel,
+  /// All pixels of the block, a piece at a time, by `panels`. A panel stays in the first-level cache while
+  /// all pieces pass by it; but where pixels are read once, in place, a piece passes by all panels, and the
+  /// next one is fetched meanwhile: else all memory is waited for at the first panel.
+  void multiply(const Job& job, size_t phase, int64_t group, int64_t slice, Range panels,
                 int64_t pixels) const {
+    const int64_t count = ceil_div(pixels, kPixelsAtOnce);
+    const auto piece = [&](int64_t i) { return Range{cut(pixels, count, i), cut(pixels, count, i + 1)}; };
+    if (streams_) {
+      for (int64_t i = 0; i < count; i++) {
+        for (int64_t p = panels.begin; p < panels.end; p++) {
+          GemmBlock g = gemm(job, phase, group, slice, p);
+          if (i + 1 < count) fetch_ahead(job.scratch, piece(i + 1), p - panels.begin, panels.size(), g);
+          multiply_piece(job, g, slice, i, piece(i));
+        }
+      }
+    } else {
+      for (int64_t p = panels.begin; p < panels.end; p++) {
+        GemmBlock g = gemm(job, phase, group, slice, p);
+        for (int64_t i = 0; i < count; i++) multiply_piece(job, g, slice, i, piece(i));
+      }
+    }
+  }
+
+  void multiply_piece(const Job& job, GemmBlock& g, int64_t slice, int64_t part, Range pixels) const {
+    g.a = job.scratch.source + pixels.begin;
+    g.c = job.scratch.destination + pixels.begin;
+    g.rows = pixels.size();
+    kernels_.gemm.block(g);
+    if (slice == slices_ - 1) finish(job, g.c_offset, g.columns, part, pixels.begin, pixels.end);
+  }
+
+  /// One panel, all but the rows.
+  GemmBlock gemm(const Job& job, size_t phase, int64_t group, int64_t slice, int64_t panel) const {
     const Window::Pieces& pieces = phases_[phase].pieces;
     const int64_t begin = cut(channels_, slices_, slice), end = cut(channels_, slices_, slice + 1);
     const int64_t column = panel * panel_;
-    GemmBlock g{
+    return {
         .a = nullptr,
         .a_offset = 0,
         .c = nullptr,
@@ -264,15 +307,18 @@ class DirectConvolution final : public Convolution {
         .bias = spec_.epilogue.bias ? job.packed.bias + group * width_ + column : nullptr,
         .accumulate = slice > 0,
     };
-    const int64_t count = ceil_div(pixels, kPixelsAtOnce);
-    for (int64_t i = 0; i < count; i++) {
-      const int64_t from = cut(pixels, count, i), to = cut(pixels, count, i + 1);
-      g.a = job.scratch.source + from;
-      g.c = job.scratch.destination + from;
-      g.rows = to - from;
-      kernels_.gemm.block(g);
-      if (slice == slices_ - 1) finish(job, g.c_offset, g.columns, i, from, to);
-    }
+  }
+
+  /// Has `g` fetch the part-th of `parts` shares of `pixels`, where they lie side by side in memory.
+  void fetch_ahead(const Scratch& scratch, Range pixels, int64_t part, int64_t parts, GemmBlock& g) const {
+    constexpr int64_t kLine = 16;
+    const auto share = [&](const float* const* at, int64_t channels) {
+      if (at[pixels.end - 1] - at[pixels.begin] != (pixels.size() - 1) * channels) return Ahead{};
+      const int64_t lines = pixels.size() * channels / kLine, first = cut(lines, parts, part);
+      return Ahead{at[pixels.begin] + first * kLine, cut(lines, parts, part + 1) - first};
+    };
+    g.ahead[0] = share(scratch.source, channels_);
+    g.ahead[1] = share(scratch.destination, columns_);
   }
 
   /// Residual, activation and moments of pixels [from, to) of the block, the part-th piece. Forward only,
@@ -366,6 +412,8 @@ class DirectConvolution final : public Convolution {
   /// A dense layer of few rows uses each weight once: packing all of them ahead would cost more than the
   /// product, and their size again in memory. An item packs a panel when it comes to it.
   const bool packs_late_;
+  /// Whether pixels come from memory once and pass by all panels: see multiply().
+  const bool streams_;
   std::vector<PhasePlan> phases_;
   int64_t packed_floats_ = 0;
   int64_t most_pixels_, most_images_, most_rows_;

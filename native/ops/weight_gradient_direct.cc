@@ -44,7 +44,9 @@ class DirectWeightGradient final : public WeightGradient {
         // Copied even without padding: read in place, x misses the cache once a tile (dense layers of 1024:
         // 50 to 64 %).
         window_(sliding_, spec.x_stride, ceil_div(channels_, slices_), true),
-        pieces_(window_.pieces(sliding_.phases[0], slices_ == 1 ? channels_ : -1)) {
+        pieces_(window_.pieces(sliding_.phases[0], slices_ == 1 ? channels_ : -1)),
+        streams_(groups_ == 1 && slices_ == 1 && spec.shape.kh * spec.shape.kw == 1 &&
+                 sliding_.step[0] * sliding_.step[1] == 1) {
     const int64_t pixel_bytes = ceil_div(channels_, slices_) * 4 * sliding_.step[0] * sliding_.step[1];
     most_pixels_ = std::clamp<int64_t>(kStripBytes / pixel_bytes, kPixelsSummed, kMostPixels);
     const int64_t pixels = sliding_.grid_pixels();
@@ -165,8 +167,12 @@ class DirectWeightGradient final : public WeightGradient {
         const int64_t last = std::min(job.last, panel + kPanelsPacked);
         pack(job, panel, last, first + from, to - from);
         for (int64_t p = panel; p < last; p++) {
+          const Ahead dy =
+              ahead(job.dy, columns_, first + to, to - from, p - job.first, job.last - job.first);
+          const Ahead x =
+              ahead(job.x, channels_, first + pixels + from, to - from, p - job.first, job.last - job.first);
           add_panel(job, p, job.scratch.panels + (p - panel) * kPixelsSummed * panel_, begin, channels, from,
-                    to, accumulate || i > 0);
+                    to, accumulate || i > 0, {x, dy});
         }
       }
     }
@@ -192,9 +198,21 @@ class DirectWeightGradient final : public WeightGradient {
                            job.bias + job.group * columns_ + column);
   }
 
+  /// The part-th of `parts` shares of the `count` pixels from `first`, to be fetched: only where all of them
+  /// are read from memory for little work.
+  Ahead ahead(const Tensor& t, int64_t channels, int64_t first, int64_t count, int64_t part,
+              int64_t parts) const {
+    constexpr int64_t kLine = 16;
+    if (!streams_ || t.stride != channels) return {};
+    const int64_t left = t.shape[0] * sliding_.grid_pixels() - first;
+    const int64_t lines = std::clamp<int64_t>(left, 0, count) * channels / kLine;
+    const int64_t begin = cut(lines, parts, part);
+    return {t.f32() + first * channels + begin * kLine, cut(lines, parts, part + 1) - begin};
+  }
+
   /// Adds the products of pixels [from, to) of the block and one packed panel to dw.
   void add_panel(const Job& job, int64_t panel, const float* packed, int64_t begin, int64_t channels,
-                 int64_t from, int64_t to, bool accumulate) const {
+                 int64_t from, int64_t to, bool accumulate, const Ahead (&ahead)[2]) const {
     const int64_t column = panel * panel_, columns = std::min<int64_t>(panel_, columns_ - column);
     const int64_t oc = spec_.shape.oc;
     for (size_t t = 0; t < pieces_.offsets.size(); t++) {
@@ -209,6 +227,7 @@ class DirectWeightGradient final : public WeightGradient {
           .c_stride = oc,
           .columns = columns,
           .accumulate = accumulate,
+          .ahead = {ahead[0], ahead[1]},
       });
     }
   }
@@ -237,6 +256,8 @@ class DirectWeightGradient final : public WeightGradient {
   const int64_t slices_;
   const Window window_;
   const Window::Pieces pieces_;
+  /// Whether x and dy come from memory for one product each.
+  const bool streams_;
   int64_t most_pixels_, most_images_, most_rows_;
 };
 

@@ -96,5 +96,11 @@ DL_INLINE void prefetch(const void* p) {
   __builtin_prefetch(p);
 #endif
 }
+/// The same, into the second-level cache and beyond.
+DL_INLINE void prefetch_second(const void* p) {
+#if defined(__GNUC__) || defined(__clang__)
+  __builtin_prefetch(p, 0, 2);
+#endif
+}
 
 }  // namespace dl::DL_ISA_NAMESPACE

@@ -13,8 +13,8 @@ namespace {
 using reference::ConvShape;
 
 // Kernels, strides, paddings and dilations of the nets, and awkward ones; channel counts around every vector
-// and panel length; more pixels than a block, more blocks than a slab, more
-// channels than a slice.
+// and panel length; more pixels than a piece of a block, than a block,
+// more blocks than a slab, more channels than a slice.
 const std::vector<ConvShape> kShapes{
     {.n = 3,
      .ih = 8,
@@ -91,6 +91,8 @@ const std::vector<ConvShape> kShapes{
      .left = 2,
      .right = 2},
     {.n = 3, .ih = 6, .iw = 6, .ic = 33, .oc = 31, .kh = 1, .kw = 1},
+    {.n = 2, .ih = 60, .iw = 61, .ic = 6, .oc = 35, .kh = 1, .kw = 1},
+    {.n = 1, .ih = 119, .iw = 121, .ic = 5, .oc = 16, .kh = 1, .kw = 1, .sh = 2, .sw = 2},
     {.n = 3, .ih = 7, .iw = 6, .ic = 12, .oc = 40, .kh = 1, .kw = 1, .sh = 2, .sw = 2},
     {.n = 2,
      .ih = 5,

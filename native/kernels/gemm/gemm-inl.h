@@ -41,6 +41,34 @@ DL_INLINE void load_columns(const float* c, Vec (&row)[NV], int64_t columns) {
   }
 }
 
+/// Multiply-adds of each sum between requests for Ahead: they are spread evenly, or they would queue up and
+/// the loads of the computation wait behind them.
+constexpr int64_t kAheadStep = 16;
+
+/// What a tile of `count` of `total` rows from `first` fetches, in `steps` equal steps.
+class Fetch {
+ public:
+  DL_INLINE Fetch(const Ahead (&ahead)[2], int64_t first, int64_t count, int64_t total, int64_t steps) {
+    DL_UNROLL for (int s = 0; s < 2; s++) {
+      if (ahead[s].lines == 0) continue;
+      const int64_t begin = ahead[s].lines * first / total, end = ahead[s].lines * (first + count) / total;
+      at_[s] = ahead[s].from + begin * kLine;
+      lines_[s] = ceil_div(end - begin, steps);
+    }
+  }
+  DL_INLINE void step() {
+    DL_UNROLL for (int s = 0; s < 2; s++) {
+      for (int64_t i = 0; i < lines_[s]; i++, at_[s] += kLine) prefetch_second(at_[s]);
+    }
+  }
+
+ private:
+  /// Floats of a line.
+  static constexpr int64_t kLine = 16;
+  const float* at_[2] = {};
+  int64_t lines_[2] = {};
+};
+
 template <int NV, int MR>
 DL_NOINLINE void gemm_tile(const GemmBlock& g, int64_t row) {
   const float* const* a = g.a + row;
@@ -72,17 +100,22 @@ DL_NOINLINE void gemm_tile(const GemmBlock& g, int64_t row) {
       DL_UNROLL for (int i = 0; i < MR; i++) prefetch(next[i] + g.a_offset + g.taps[0] + k);
     }
   }
+  Fetch fetch(g.ahead, row, MR, g.rows, g.tap_count * ceil_div(g.k, kAheadStep));
   for (int64_t t = 0; t < g.tap_count; t++) {
     const int64_t offset = g.a_offset + g.taps[t];
     const float* x[MR];
     DL_UNROLL for (int i = 0; i < MR; i++) x[i] = a[i] + offset;
-    for (int64_t k = 0; k < g.k; k++) {
-      Vec y[NV];
-      DL_UNROLL for (int v = 0; v < NV; v++) y[v] = load(b + v * kLanes);
-      b += NV * kLanes;
-      DL_UNROLL for (int i = 0; i < MR; i++) {
-        const Vec s = broadcast(x[i][k]);
-        DL_UNROLL for (int v = 0; v < NV; v++) sum[i][v] = fma(s, y[v], sum[i][v]);
+    for (int64_t begin = 0; begin < g.k; begin += kAheadStep) {
+      const int64_t end = min(g.k, begin + kAheadStep);
+      fetch.step();
+      for (int64_t k = begin; k < end; k++) {
+        Vec y[NV];
+        DL_UNROLL for (int v = 0; v < NV; v++) y[v] = load(b + v * kLanes);
+        b += NV * kLanes;
+        DL_UNROLL for (int i = 0; i < MR; i++) {
+          const Vec s = broadcast(x[i][k]);
+          DL_UNROLL for (int v = 0; v < NV; v++) sum[i][v] = fma(s, y[v], sum[i][v]);
+        }
       }
     }
   }
@@ -102,14 +135,19 @@ DL_NOINLINE void outer_tile(const OuterBlock& g, int64_t first) {
   }
   const float* b = g.b;
   const int64_t offset = g.offset + first;
-  for (int64_t p = 0; p < g.rows; p++) {
-    const float* x = g.a[p] + offset;
-    Vec y[NV];
-    DL_UNROLL for (int v = 0; v < NV; v++) y[v] = load(b + v * kLanes);
-    b += g.b_stride;
-    DL_UNROLL for (int i = 0; i < MR; i++) {
-      const Vec s = broadcast(x[i]);
-      DL_UNROLL for (int v = 0; v < NV; v++) sum[i][v] = fma(s, y[v], sum[i][v]);
+  Fetch fetch(g.ahead, first, MR, g.m, ceil_div(g.rows, kAheadStep));
+  for (int64_t begin = 0; begin < g.rows; begin += kAheadStep) {
+    const int64_t end = min(g.rows, begin + kAheadStep);
+    fetch.step();
+    for (int64_t p = begin; p < end; p++) {
+      const float* x = g.a[p] + offset;
+      Vec y[NV];
+      DL_UNROLL for (int v = 0; v < NV; v++) y[v] = load(b + v * kLanes);
+      b += g.b_stride;
+      DL_UNROLL for (int i = 0; i < MR; i++) {
+        const Vec s = broadcast(x[i]);
+        DL_UNROLL for (int v = 0; v < NV; v++) sum[i][v] = fma(s, y[v], sum[i][v]);
+      }
     }
   }
   DL_UNROLL for (int i = 0; i < MR; i++) store_columns<NV>(c + i * g.c_stride, sum[i], g.columns);

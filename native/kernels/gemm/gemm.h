@@ -13,6 +13,13 @@
 
 namespace dl {
 
+/// Memory that a later call needs: fetched into the second-level cache while this one computes.
+struct Ahead {
+  const float* from = nullptr;
+  /// Lines of 64 bytes.
+  int64_t lines = 0;
+};
+
 /// C[row][j] (+)= bias[j] + Σ_t Σ_k A[row][tap[t] + k] · B[t][k][j]   for one panel, 0 <= j < columns
 ///
 /// Every element is one chain of multiply-adds in the order of t, then k, whatever the tiles: neither the
@@ -34,6 +41,8 @@ struct GemmBlock {
   const float* bias;
   /// Continue the sums that are in C.
   bool accumulate;
+  /// What the next rows need, where it comes from memory.
+  Ahead ahead[2] = {};
 };
 
 /// C[i][j] (+)= Σ_p A[p][offset + i] · B[p][j]   for one panel, 0 <= i < m, 0 <= j < columns
@@ -51,6 +60,8 @@ struct OuterBlock {
   int64_t c_stride;
   int64_t columns;
   bool accumulate;
+  /// As above.
+  Ahead ahead[2] = {};
 };
 
 struct GemmKernels {
