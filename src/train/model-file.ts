@@ -143,7 +143,7 @@ export function parseJson(text: string, path: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw refused(path, 'JSON in the metadata', 'something else');
+    throw refused(path, 'JSON', 'something else');
   }
 }
 

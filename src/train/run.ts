@@ -24,7 +24,7 @@ import {
 import { imageSources } from './inputs.js';
 import { bestEpoch, type EpochRecord, trainLoop } from './loop.js';
 import type { Evaluation } from './metrics.js';
-import { FORMAT, loadModel, type ModelCard, saveModel } from './model-file.js';
+import { FORMAT, loadModel, type ModelCard, parseJson, saveModel } from './model-file.js';
 import { augmentedPicture } from './picture.js';
 import type { Recipe } from './recipe.js';
 import type { StepReport } from './training.js';
@@ -348,10 +348,8 @@ export async function readRun(
   folder: string,
 ): Promise<{ card: ModelCard; record: TrainingRecord; config: Record<string, unknown> }> {
   const { generation } = await requireCheckpoint(join(folder, files.checkpoints));
-  const config = JSON.parse(await readFile(join(folder, files.config), 'utf8').catch(() => '{}')) as Record<
-    string,
-    unknown
-  >;
+  const path = join(folder, files.config);
+  const config = parseJson(await readFile(path, 'utf8').catch(() => '{}'), path) as Record<string, unknown>;
   return { ...(await readCheckpoint(generation.path)), config };
 }
 

@@ -57,7 +57,7 @@ const levels = (count: number): number => Math.floor(Math.log2(count)) + 1;
  * Feeds: those of `input`; labels, partner_labels (i32[n]) and mix (f32[n]), or target for the other losses; random (i32[4]);
  * `lr.<group>`, `decay.<group>`, the optimizer's scalars, `clip` (largest gradient norm, 0 = off), `ema_decay`,
  * `loss_weight` (f32[1], 1 where all micro-batches are of one size), `micro`, `micros` (i32[1], index of the micro-batch
- * and how many the step has).
+ * and how many the step has), `keep_statistics` (f32[1], 0 in the first micro-batch, then 1).
  * Results: loss f32[1], norm f32[1], and hit i32[n] for cross-entropy.
  * The commit is guarded: it happens only when loss, statistics and gradients are finite.
  */
@@ -92,6 +92,11 @@ export function trainingGraph(options: StepOptions): TrainingGraph {
     return { graph, state };
   }
 
+  let followers: readonly Follower[] = built.follows.map(f => ({
+    state: f.statistic,
+    value: now(f.value),
+    keep: 1 - f.momentum,
+  }));
   if (options.accumulate > 1) {
     const keep = trained.map(p => {
       const shape = [levels(options.accumulate), ...p.shape];
@@ -109,6 +114,7 @@ export function trainingGraph(options: StepOptions): TrainingGraph {
     accumulate([...position, ...trained.map(gradientOf), ...keep], {
       parameters: trained.length,
     });
+    followers = followInCopies(graph, followers, state);
   }
 
   graph.segment = 'reduce';
@@ -116,8 +122,7 @@ export function trainingGraph(options: StepOptions): TrainingGraph {
   graph.outputs.set('norm', norm);
 
   graph.segment = 'check';
-  const statistics = built.follows.map(f => now(f.value));
-  graph.guards.set('commit', allFinite([total, norm, ...statistics])[0]!);
+  graph.guards.set('commit', allFinite([total, norm, ...followers.map(f => f.value)])[0]!);
   const clip = clipScale([norm, graph.feed('clip', fixed([1]))])[0]!;
 
   graph.segment = 'commit';
@@ -138,7 +143,7 @@ export function trainingGraph(options: StepOptions): TrainingGraph {
     ]);
     kind.update(scalars, operands, options.optimizerOptions);
   }
-  moveStatistics(graph, built, now);
+  follow(graph, followers);
   if (options.ema) {
     const pairs = model.state
       .filter(s => graph.state.has(s.name))
@@ -160,17 +165,41 @@ const nothingToTrain = (model: string): DlcourseError =>
     hint: 'add a layer with weights, or let more tensors be trained',
   });
 
-/** Running statistics of one momentum move in one step. */
-function moveStatistics(graph: Graph, built: BuiltModel, now: (v: Value) => Value): void {
-  const byMomentum = new Map<number, Value[]>();
-  for (const { statistic, value, momentum } of built.follows) {
-    const pairs = byMomentum.get(momentum) ?? [];
-    pairs.push(statistic, now(value));
-    byMomentum.set(momentum, pairs);
+/** What follows the batch: a tensor of state, the statistic of this batch, and how much of the old value stays. */
+interface Follower {
+  readonly state: Value;
+  readonly value: Value;
+  readonly keep: number;
+}
+
+/** state ← keep · state + (1 - keep) · value; those of one factor in one op. */
+function follow(graph: Graph, followers: readonly Follower[]): void {
+  for (const keep of new Set(followers.map(f => f.keep))) {
+    const pairs = followers.filter(f => f.keep === keep).flatMap(f => [f.state, f.value]);
+    ema([fill([], { value: keep, shape: [1] }, graph)[0]!, ...pairs]);
   }
-  for (const [momentum, pairs] of byMomentum) {
-    ema([fill([], { value: 1 - momentum, shape: [1] }, graph)[0]!, ...pairs]);
-  }
+}
+
+/**
+ * Has every micro-batch move a copy of the running statistics, as if it were a step of its own (PyTorch's convention).
+ * Returns the followers that the commit is left with: they take the copies.
+ */
+function followInCopies(graph: Graph, followers: readonly Follower[], state: StateSpec[]): Follower[] {
+  if (followers.length === 0) return [];
+  const names = new Map([...graph.state].map(([name, value]) => [value, name]));
+  const copies = followers.map(f => {
+    const name = `accumulator/${names.get(f.state)!}`;
+    const { shape } = f.state.type;
+    state.push({ name, shape: shape as readonly number[], initializer: zeros, role: 'statistic', layout: 'same' });
+    return graph.fromStore(name, f.state.type);
+  });
+  // 0 in a step's first micro-batch, so that the copies begin as what they are copies of; then 1.
+  ema([graph.feed('keep_statistics', fixed([1])), ...copies.flatMap((copy, i) => [copy, followers[i]!.state])]);
+  follow(
+    graph,
+    followers.map((f, i) => ({ ...f, state: copies[i]! })),
+  );
+  return followers.map((f, i) => ({ state: f.state, value: copies[i]!, keep: 0 }));
 }
 
 /** The loss at every output, weighted and summed; `hit` counts right answers at the main one. */

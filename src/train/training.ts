@@ -163,6 +163,7 @@ export class Training {
       // The mean over micro-batches is the mean over samples also where the last one is smaller.
       loss_weight: Float32Array.of((rows * micros) / samples),
       micro: Int32Array.of(micro),
+      keep_statistics: Float32Array.of(micro === 0 ? 0 : 1),
       micros: Int32Array.of(micros),
     };
     return { feeds, rows };

@@ -237,6 +237,23 @@ describe('accumulation', () => {
     }
   });
 
+  test('every micro-batch moves the running statistics, as a step of its own would, byte for byte', async () => {
+    const model = Model.from(
+      input,
+      seq({ conv: conv2d(6, 3), norm: batchNorm(), mean: globalAvgPool(), fc: linear(CLASSES) }),
+    );
+    const run = async (batchSize: number, accumulate: number, count: number) => {
+      const one = training({ batchSize, accumulate, epochs: 2, lr: 0, weightDecay: 0 }, { model, train: arrays(27) });
+      await steps(one.training, count);
+      const running = model.state.filter(s => s.role === 'statistic');
+      expect(running.length).toBeGreaterThan(0);
+      return new Map(running.map(s => [s.name, one.store.read(s.name)]));
+    };
+    // 27 samples are steps of 12, 12 and 3, or of six times 4 and 3.
+    expect(await run(12, 3, 3)).toEqual(await run(4, 1, 7));
+    expect(await run(12, 3, 3)).not.toEqual(await run(12, 1, 3));
+  });
+
   test('trains like one large batch, the smaller last step of an epoch included', async () => {
     const run = async (accumulate: number) => {
       const one = training({ batchSize: 12, accumulate, epochs: 3 }, { model: plain, train: arrays(27) });
