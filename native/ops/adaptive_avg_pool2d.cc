@@ -4,24 +4,13 @@
 namespace dl {
 namespace {
 
-struct AdaptiveAvgPool2d : Resample {
-  using Attributes = NoAttributes;
-  AdaptiveAvgPool2d(const Attributes&, const StepSpec& spec)
-      : Resample(spec, adaptive_axis(first_input(spec).shape[1], first_output(spec).shape[1]),
-                 adaptive_axis(first_input(spec).shape[2], first_output(spec).shape[2])) {}
-};
-
-/// in dy; out dx
-struct AdaptiveAvgPool2dGrad : Resample {
-  using Attributes = NoAttributes;
-  AdaptiveAvgPool2dGrad(const Attributes&, const StepSpec& spec)
-      : Resample(spec, adaptive_axis(first_output(spec).shape[1], first_input(spec).shape[1]).transposed(),
-                 adaptive_axis(first_output(spec).shape[2], first_input(spec).shape[2]).transposed()) {}
+struct AdaptiveAverage : NoAttributes {
+  Axis axis(int64_t input, int64_t output, int) const { return adaptive_axis(input, output); }
 };
 
 }  // namespace
 
-DL_DEFINE_OP(adaptive_avg_pool2d, AdaptiveAvgPool2d)
-DL_DEFINE_OP(adaptive_avg_pool2d_grad, AdaptiveAvgPool2dGrad)
+DL_DEFINE_OP(adaptive_avg_pool2d, Resampling<AdaptiveAverage>)
+DL_DEFINE_OP(adaptive_avg_pool2d_grad, ResamplingGrad<AdaptiveAverage>)
 
 }  // namespace dl

@@ -4,7 +4,7 @@
 namespace dl {
 namespace {
 
-struct AvgPoolAttributes {
+struct SlidingAverage {
   std::array<int64_t, 2> kernel, stride;
   std::array<int64_t, 4> pad;
   bool count_include_pad;
@@ -16,32 +16,15 @@ struct AvgPoolAttributes {
     visitor("pad", pad);
     visitor("count_include_pad", count_include_pad);
   }
-  /// The table of rows (0) or columns (1).
-  Axis axis(int i, const TensorSpec& x, const TensorSpec& y) const {
+  Axis axis(int64_t input, int64_t output, int i) const {
     const auto d = static_cast<size_t>(i);
-    return average_axis(x.shape[1 + i], y.shape[1 + i], kernel[d], stride[d], pad[2 * d], pad[2 * d + 1],
-                        count_include_pad);
+    return average_axis(input, output, kernel[d], stride[d], pad[2 * d], pad[2 * d + 1], count_include_pad);
   }
-};
-
-struct AvgPool2d : Resample {
-  using Attributes = AvgPoolAttributes;
-  AvgPool2d(const Attributes& a, const StepSpec& spec)
-      : Resample(spec, a.axis(0, first_input(spec), first_output(spec)),
-                 a.axis(1, first_input(spec), first_output(spec))) {}
-};
-
-/// in dy; out dx
-struct AvgPool2dGrad : Resample {
-  using Attributes = AvgPoolAttributes;
-  AvgPool2dGrad(const Attributes& a, const StepSpec& spec)
-      : Resample(spec, a.axis(0, first_output(spec), first_input(spec)).transposed(),
-                 a.axis(1, first_output(spec), first_input(spec)).transposed()) {}
 };
 
 }  // namespace
 
-DL_DEFINE_OP(avg_pool2d, AvgPool2d)
-DL_DEFINE_OP(avg_pool2d_grad, AvgPool2dGrad)
+DL_DEFINE_OP(avg_pool2d, Resampling<SlidingAverage>)
+DL_DEFINE_OP(avg_pool2d_grad, ResamplingGrad<SlidingAverage>)
 
 }  // namespace dl

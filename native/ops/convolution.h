@@ -1,6 +1,7 @@
 // The algorithms behind conv2d and its input gradient: both slide taps over a source image
 // (conv2d_geometry.h), so an algorithm is written once for the two. Also the choice between them.
 #pragma once
+#include <algorithm>
 #include <memory>
 
 #include "kernels/conv/conv.h"
@@ -47,6 +48,33 @@ class Convolution {
   virtual Needs needs() const = 0;
   virtual void run(const Run& run, const ConvolutionOperands& operands) const = 0;
 };
+
+/// Joins the moments of pieces of the destination in double. `each_piece(visit)` calls visit(mean, m2,
+/// pixels) for one after the other, in the order of the pixels: means and sums of squared differences from
+/// them, by channel (Chan, Golub and LeVeque, 1979).
+template <class EachPiece>
+void join_moments(const Run& run, const ConvolutionOperands& o, int64_t channels,
+                  const EachPiece& each_piece) {
+  constexpr int64_t kChannels = 32;
+  run.parallel_blocks(channels, kChannels, [&](int64_t begin, int64_t end, int) {
+    double mean[kChannels] = {}, m2[kChannels] = {}, seen = 0;
+    each_piece([&](const float* piece_mean, const float* piece_m2, int64_t pixels) {
+      const auto more = static_cast<double>(pixels);
+      const double total = seen + more;
+      for (int64_t c = begin; c < end; c++) {
+        const double delta = static_cast<double>(piece_mean[c]) - mean[c - begin];
+        mean[c - begin] += delta * (more / total);
+        m2[c - begin] += static_cast<double>(piece_m2[c]) + delta * delta * (seen * more / total);
+      }
+      seen = total;
+    });
+    for (int64_t c = begin; c < end; c++) {
+      o.mean[c] = static_cast<float>(mean[c - begin]);
+      o.variance[c] = static_cast<float>(m2[c - begin] / seen);
+      o.unbiased[c] = static_cast<float>(m2[c - begin] / std::max(seen - 1, 1.0));
+    }
+  });
+}
 
 /// Chooses the algorithm, from the planned shape and the instruction set alone.
 std::unique_ptr<Convolution> make_convolution(const ConvolutionSpec& spec);

@@ -191,31 +191,15 @@ class DepthwiseConvolution final : public Convolution {
     if (e.moments) kernels_.conv.moments(y, o.destination.stride, pixels, channels_, sums, sums + channels_);
   }
 
-  /// Joins the pieces' mean and m2 in double, in the order of the pixels (Chan, Golub and LeVeque, 1979).
   void combine(const Run& run, const ConvolutionOperands& o, const GridBlocks& blocks,
                const float* sums) const {
-    constexpr int64_t kChannels = 32;
-    run.parallel_blocks(channels_, kChannels, [&](int64_t begin, int64_t end, int) {
-      double mean[kChannels] = {}, m2[kChannels] = {}, seen = 0;
+    join_moments(run, o, channels_, [&](auto visit) {
       for (int64_t b = 0; b < blocks.count(); b++) {
-        const GridBlock block = blocks.at(b);
-        for (int64_t i = 0; i * piece_ < lines(block); i++) {
+        const int64_t lines = this->lines(blocks.at(b));
+        for (int64_t i = 0; i * piece_ < lines; i++) {
           const float* part = sums + (b * most_parts() + i) * 2 * channels_;
-          const auto more =
-              static_cast<double>(std::min(piece_, lines(block) - i * piece_) * sliding_.columns);
-          const double total = seen + more;
-          for (int64_t c = begin; c < end; c++) {
-            const double delta = static_cast<double>(part[c]) - mean[c - begin];
-            mean[c - begin] += delta * (more / total);
-            m2[c - begin] += static_cast<double>(part[channels_ + c]) + delta * delta * (seen * more / total);
-          }
-          seen = total;
+          visit(part, part + channels_, std::min(piece_, lines - i * piece_) * sliding_.columns);
         }
-      }
-      for (int64_t c = begin; c < end; c++) {
-        o.mean[c] = static_cast<float>(mean[c - begin]);
-        o.variance[c] = static_cast<float>(m2[c - begin] / seen);
-        o.unbiased[c] = static_cast<float>(m2[c - begin] / std::max(seen - 1, 1.0));
       }
     });
   }

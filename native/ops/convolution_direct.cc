@@ -364,35 +364,19 @@ class DirectConvolution final : public Convolution {
     return first_part(blocks, n * pixels) + 1;
   }
 
-  /// Joins them in double, in the order of the pixels (Chan, Golub and LeVeque, 1979).
   void combine(const Run& run, const ConvolutionOperands& o, const GridBlocks& blocks,
                const float* sums) const {
-    constexpr int64_t kChannels = 32;
     const int64_t oc = spec_.shape.oc;
-    run.parallel_blocks(oc, kChannels, [&](int64_t begin, int64_t end, int) {
-      double mean[kChannels] = {}, m2[kChannels] = {};
-      double seen = 0;
+    join_moments(run, o, oc, [&](auto visit) {
       for (int64_t b = 0; b < blocks.count(); b++) {
         const GridBlock block = blocks.at(b);
         const int64_t pixels =
             (block.image_end - block.image_begin) * (block.row_end - block.row_begin) * sliding_.columns;
         const int64_t parts = ceil_div(pixels, kPixelsAtOnce);
         for (int64_t i = 0; i < parts; i++) {
-          const double more = static_cast<double>(cut(pixels, parts, i + 1) - cut(pixels, parts, i));
-          const double total = seen + more;
           const float* part = sums + sums_at(b, block) + i * 2 * oc;
-          for (int64_t j = begin; j < end; j++) {
-            const double delta = static_cast<double>(part[j]) - mean[j - begin];
-            mean[j - begin] += delta * (more / total);
-            m2[j - begin] += static_cast<double>(part[oc + j]) + delta * delta * (seen * more / total);
-          }
-          seen = total;
+          visit(part, part + oc, cut(pixels, parts, i + 1) - cut(pixels, parts, i));
         }
-      }
-      for (int64_t j = begin; j < end; j++) {
-        o.mean[j] = static_cast<float>(mean[j - begin]);
-        o.variance[j] = static_cast<float>(m2[j - begin] / seen);
-        o.unbiased[j] = static_cast<float>(m2[j - begin] / std::max(seen - 1, 1.0));
       }
     });
   }

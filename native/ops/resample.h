@@ -20,4 +20,31 @@ class Resample : public Op {
   const Kernels& kernels_;
 };
 
+/// The op of a rule: its attributes, and `axis(input, output, i)`, the table of rows (0) or columns (1) from
+/// a side of `input` pixels to one of `output`.
+template <class Rule>
+struct Resampling : Resample {
+  using Attributes = Rule;
+  Resampling(const Rule& rule, const StepSpec& spec)
+      : Resample(spec, axis(rule, spec, 0), axis(rule, spec, 1)) {}
+
+ private:
+  static Axis axis(const Rule& rule, const StepSpec& spec, int i) {
+    return rule.axis(first_input(spec).shape[1 + i], first_output(spec).shape[1 + i], i);
+  }
+};
+
+/// in dy; out dx
+template <class Rule>
+struct ResamplingGrad : Resample {
+  using Attributes = Rule;
+  ResamplingGrad(const Rule& rule, const StepSpec& spec)
+      : Resample(spec, axis(rule, spec, 0), axis(rule, spec, 1)) {}
+
+ private:
+  static Axis axis(const Rule& rule, const StepSpec& spec, int i) {
+    return rule.axis(first_output(spec).shape[1 + i], first_input(spec).shape[1 + i], i).transposed();
+  }
+};
+
 }  // namespace dl

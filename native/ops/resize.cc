@@ -4,7 +4,7 @@
 namespace dl {
 namespace {
 
-struct BilinearAttributes {
+struct Bilinear {
   bool align_corners, antialias;
 
   template <class V>
@@ -12,50 +12,20 @@ struct BilinearAttributes {
     visitor("align_corners", align_corners);
     visitor("antialias", antialias);
   }
-  Axis axis(int i, const TensorSpec& x, const TensorSpec& y) const {
-    return bilinear_axis(x.shape[1 + i], y.shape[1 + i], align_corners, antialias);
+  Axis axis(int64_t input, int64_t output, int) const {
+    return bilinear_axis(input, output, align_corners, antialias);
   }
 };
 
-struct ResizeBilinear : Resample {
-  using Attributes = BilinearAttributes;
-  ResizeBilinear(const Attributes& a, const StepSpec& spec)
-      : Resample(spec, a.axis(0, first_input(spec), first_output(spec)),
-                 a.axis(1, first_input(spec), first_output(spec))) {}
-};
-
-/// in dy; out dx
-struct ResizeBilinearGrad : Resample {
-  using Attributes = BilinearAttributes;
-  ResizeBilinearGrad(const Attributes& a, const StepSpec& spec)
-      : Resample(spec, a.axis(0, first_output(spec), first_input(spec)).transposed(),
-                 a.axis(1, first_output(spec), first_input(spec)).transposed()) {}
-};
-
-Axis nearest(int i, const TensorSpec& x, const TensorSpec& y) {
-  return nearest_axis(x.shape[1 + i], y.shape[1 + i]);
-}
-
-struct ResizeNearest : Resample {
-  using Attributes = NoAttributes;
-  ResizeNearest(const Attributes&, const StepSpec& spec)
-      : Resample(spec, nearest(0, first_input(spec), first_output(spec)),
-                 nearest(1, first_input(spec), first_output(spec))) {}
-};
-
-/// in dy; out dx
-struct ResizeNearestGrad : Resample {
-  using Attributes = NoAttributes;
-  ResizeNearestGrad(const Attributes&, const StepSpec& spec)
-      : Resample(spec, nearest(0, first_output(spec), first_input(spec)).transposed(),
-                 nearest(1, first_output(spec), first_input(spec)).transposed()) {}
+struct Nearest : NoAttributes {
+  Axis axis(int64_t input, int64_t output, int) const { return nearest_axis(input, output); }
 };
 
 }  // namespace
 
-DL_DEFINE_OP(resize_bilinear, ResizeBilinear)
-DL_DEFINE_OP(resize_bilinear_grad, ResizeBilinearGrad)
-DL_DEFINE_OP(resize_nearest, ResizeNearest)
-DL_DEFINE_OP(resize_nearest_grad, ResizeNearestGrad)
+DL_DEFINE_OP(resize_bilinear, Resampling<Bilinear>)
+DL_DEFINE_OP(resize_bilinear_grad, ResamplingGrad<Bilinear>)
+DL_DEFINE_OP(resize_nearest, Resampling<Nearest>)
+DL_DEFINE_OP(resize_nearest_grad, ResamplingGrad<Nearest>)
 
 }  // namespace dl
