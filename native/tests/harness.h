@@ -118,7 +118,8 @@ AttributeValue list(Numbers... numbers) {
 
 /// Where operands lie and how the step is run.
 struct Layout {
-  /// Elements between the pixels of strided operands. Odd numbers also misalign every pixel.
+  /// Elements between the pixels of the first operand, if strided; twice as many in the second, and so on.
+  /// Odd numbers also misalign pixels.
   int64_t gap = 0;
   /// Elements by which every operand is moved off its 64-byte alignment.
   int64_t shift = 0;

@@ -66,7 +66,8 @@ double read_item(DType dtype, const std::byte* from) {
   return v;
 }
 
-Operand place(const Value& value, const Layout& layout, bool output) {
+/// `position`: among the operands, each of which has a gap of its own.
+Operand place(const Value& value, const Layout& layout, int64_t position, bool output) {
   Operand operand;
   operand.value = value;
   operand.guard = output ? kOutputGuard : kInputGuard;
@@ -76,8 +77,8 @@ Operand place(const Value& value, const Layout& layout, bool output) {
     operand.spec.shape[0] += layout.spare_rows;
     operand.spec.count = 0;
   }
-  operand.spec.stride =
-      operand.spec.shape.channels() + (value.strided && value.shape.size() > 1 ? layout.gap : 0);
+  operand.spec.stride = operand.spec.shape.channels() +
+                        (value.strided && value.shape.size() > 1 ? layout.gap * (1 + position) : 0);
   int64_t bytes = operand.spec.shape.pixels() * operand.spec.stride * operand.item();
   operand.memory = Buffer(static_cast<size_t>(round_up(bytes, 64) + 2 * kZone + 64));
   std::memset(operand.memory.data(), operand.guard, operand.memory.size());
@@ -161,8 +162,17 @@ Pool& pool() {
 
 OpResult run_op(const OpCase& op, Isa isa, const Layout& layout) {
   std::vector<Operand> inputs, outputs;
-  for (const Value& value : op.inputs) inputs.push_back(place(value, layout, false));
-  for (const Value& value : op.outputs) outputs.push_back(place(value, layout, true));
+  auto input_of = [&](size_t output) {
+    for (auto [o, i] : op.aliases)
+      if (o == static_cast<int>(output)) return i;
+    return -1;
+  };
+  for (size_t i = 0; i < op.inputs.size(); i++)
+    inputs.push_back(place(op.inputs[i], layout, static_cast<int64_t>(i), false));
+  for (size_t o = 0; o < op.outputs.size(); o++) {
+    const int64_t own = static_cast<int64_t>(op.inputs.size() + o);
+    outputs.push_back(place(op.outputs[o], layout, input_of(o) < 0 ? own : input_of(o), true));
+  }
 
   StepSpec spec{op.attributes, {}, {}, kernels_of(isa)};
   for (const auto& operand : inputs) spec.inputs.push_back(operand.spec);
@@ -172,13 +182,8 @@ OpResult run_op(const OpCase& op, Isa isa, const Layout& layout) {
   std::vector<Tensor> in, out;
   for (const auto& operand : inputs) in.push_back(tensor_of(operand));
   for (const auto& operand : outputs) out.push_back(tensor_of(operand));
-  auto input_of = [&](int output) {
-    for (auto [o, i] : op.aliases)
-      if (o == output) return i;
-    return -1;
-  };
   for (size_t o = 0; o < out.size(); o++)
-    if (int i = input_of(static_cast<int>(o)); i >= 0) out[o].data = in[static_cast<size_t>(i)].data;
+    if (int i = input_of(o); i >= 0) out[o].data = in[static_cast<size_t>(i)].data;
 
   const Needs needs = made->needs();
   Planned scratch(needs.scratch, layout.threads), workspace(needs.workspace, 1), derived(needs.derived, 1);
@@ -187,7 +192,7 @@ OpResult run_op(const OpCase& op, Isa isa, const Layout& layout) {
   made->run(run);
 
   auto result_of = [&](size_t o) {
-    int i = input_of(static_cast<int>(o));
+    int i = input_of(o);
     if (i < 0) return read_back(outputs[o]);
     Operand& shared = inputs[static_cast<size_t>(i)];
     std::swap(shared.value.shape, outputs[o].value.shape);
