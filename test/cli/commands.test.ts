@@ -1,6 +1,15 @@
 // The commands from end to end, as a user would use them: a small data set, a training, and what follows from it.
 
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
@@ -97,6 +106,14 @@ describe('train', () => {
     expect(read('runs/lenet5-small-2/model.safetensors').equals(read('runs/lenet5-small-1/model.safetensors'))).toBe(
       true,
     );
+  });
+
+  test('refuses a run whose configuration is damaged', async () => {
+    cpSync(join(cwd, 'runs/lenet5-small-1'), join(cwd, 'runs/damaged'), { recursive: true });
+    writeFileSync(join(cwd, 'runs/damaged/config.json'), '{"values": {');
+    const ended = await run('train', '--resume', 'runs/damaged');
+    expect(ended.status).toBe(2);
+    expect(ended.stderr).toMatch(/runs\/damaged\/config\.json: expected JSON, got /);
   });
 
   test('never touches an existing run', async () => {
