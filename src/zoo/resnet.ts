@@ -7,7 +7,7 @@
 import { batchNorm, conv2d, globalAvgPool, linear, maxPool, relu, residual, seq } from '../layers/index.js';
 import type { Block } from '../layers/model.js';
 import { convBn } from './blocks.js';
-import { type BuildParameters, defineFamily } from './zoo.js';
+import { type BuildParameters, defineFamily, type Published, published } from './zoo.js';
 
 const init = 'kaiming_fan_out';
 const widths = [64, 128, 256, 512];
@@ -53,13 +53,8 @@ const stem = (form: BuildParameters['form']): Block =>
     ? convBn(64, 3, { init })
     : seq({ conv: convBn(64, 7, { stride: 2, init }), pool: maxPool(3, { stride: 2, padding: 1 }) });
 
-const network = (
-  kind: keyof typeof blocks,
-  repeats: readonly number[],
-  cifar: readonly [number, number, number?],
-  imagenet: readonly [number, number, number],
-) => ({
-  forms: { cifar: info([32, 32, 3], 10, cifar), imagenet: info([224, 224, 3], 1000, imagenet) },
+const network = (kind: keyof typeof blocks, repeats: readonly number[], cifar: Published, imagenet: Published) => ({
+  forms: published({ cifar, imagenet }),
   write: ({ form, classes }: BuildParameters) =>
     seq({
       stem: stem(form),
@@ -73,12 +68,6 @@ const network = (
       fc: linear(classes),
     }),
 });
-
-const info = (
-  input: readonly [number, number, number],
-  classes: number,
-  [params, multiplyAddsMillions, top1]: readonly [number, number, number?],
-) => ({ input, classes, params, multiplyAddsMillions, ...(top1 === undefined ? {} : { top1 }) });
 
 export default defineFamily(
   { family: 'ResNet', paper: 'Deep residual learning for image recognition', year: 2015 },

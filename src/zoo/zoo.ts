@@ -39,6 +39,23 @@ export function defineFamily(
   return Object.entries(networks).map(([name, network]) => ({ name, ...family, ...network }));
 }
 
+/** Published figures of one form, as families list them. */
+export type Published = readonly [params: number, multiplyAddsMillions: number, top1?: number];
+
+/** Forms with the usual inputs: 32×32 pixels and 10 classes, 224×224 and 1000. */
+export function published(figures: Partial<Record<Form, Published>>): Network['forms'] {
+  const usual = {
+    cifar: { input: [32, 32, 3], classes: 10 },
+    imagenet: { input: [224, 224, 3], classes: 1000 },
+  } as const;
+  return Object.fromEntries(
+    Object.entries(figures).map(([form, [params, multiplyAddsMillions, top1]]) => [
+      form,
+      { ...usual[form as Form], params, multiplyAddsMillions, ...(top1 === undefined ? {} : { top1 }) },
+    ]),
+  );
+}
+
 /** Families by the names in them; each file is imported when it is needed. The only list. */
 const files: readonly { names: readonly string[]; load: () => Promise<{ default: Network[] }> }[] = [
   { names: ['lenet5'], load: () => import('./lenet.js') },
@@ -48,6 +65,7 @@ const files: readonly { names: readonly string[]; load: () => Promise<{ default:
   },
   { names: ['resnet20', 'resnet32', 'resnet44', 'resnet56', 'resnet110'], load: () => import('./resnet_cifar.js') },
   { names: ['resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'], load: () => import('./resnet.js') },
+  { names: ['squeezenet1_0', 'squeezenet1_1'], load: () => import('./squeezenet.js') },
   { names: ['mobilenet_v2'], load: () => import('./mobilenet_v2.js') },
 ];
 

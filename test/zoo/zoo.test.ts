@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from '@jest/globals';
 import { Model, type ModelConfig } from '../../src/layers/model.js';
+import { compile } from '../../src/train/learner.js';
 import { allNetworks, buildNetwork, type Form, findNetwork, formFor, networkNames } from '../../src/zoo/zoo.js';
 
 const networks = await allNetworks();
@@ -44,6 +45,22 @@ describe.each(forms)('$name ($form)', ({ name, form, info, network }) => {
     );
     expect(again.outputShape()).toEqual(model.outputShape());
   });
+});
+
+/** One small forward a family: a network, its form, and an input that leaves every window whole. */
+const small: [name: string, form: Form, input: readonly [number, number, number]][] = [
+  ['squeezenet1_0', 'cifar', [32, 32, 3]],
+  ['squeezenet1_1', 'imagenet', [32, 32, 3]],
+];
+
+test.each(small)('%s (%s) runs', async (name, form, input) => {
+  const model = await buildNetwork(name, input, 5, form);
+  const x = Float32Array.from({ length: 2 * input[0] * input[1] * input[2] }, (_, i) => Math.sin(i * i));
+  const scores = await compile(model).predict(x);
+  expect(scores.length).toBe(2 * 5);
+  expect(scores.every(Number.isFinite)).toBe(true);
+  // Scores are of the picture: two pictures have two.
+  expect(scores.slice(0, 5)).not.toEqual(scores.slice(5));
 });
 
 test('the list names what the files hold', () => {
