@@ -66,6 +66,10 @@ const files: readonly { names: readonly string[]; load: () => Promise<{ default:
   { names: ['resnet20', 'resnet32', 'resnet44', 'resnet56', 'resnet110'], load: () => import('./resnet_cifar.js') },
   { names: ['resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'], load: () => import('./resnet.js') },
   { names: ['squeezenet1_0', 'squeezenet1_1'], load: () => import('./squeezenet.js') },
+  {
+    names: ['densenet121', 'densenet161', 'densenet169', 'densenet201', 'densenet_bc100'],
+    load: () => import('./densenet.js'),
+  },
   { names: ['mobilenet_v2'], load: () => import('./mobilenet_v2.js') },
 ];
 

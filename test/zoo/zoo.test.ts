@@ -51,6 +51,8 @@ describe.each(forms)('$name ($form)', ({ name, form, info, network }) => {
 const small: [name: string, form: Form, input: readonly [number, number, number]][] = [
   ['squeezenet1_0', 'cifar', [32, 32, 3]],
   ['squeezenet1_1', 'imagenet', [32, 32, 3]],
+  ['densenet_bc100', 'cifar', [8, 8, 3]],
+  ['densenet121', 'imagenet', [32, 32, 3]],
 ];
 
 test.each(small)('%s (%s) runs', async (name, form, input) => {
