@@ -70,6 +70,14 @@ const files: readonly { names: readonly string[]; load: () => Promise<{ default:
     names: ['densenet121', 'densenet161', 'densenet169', 'densenet201', 'densenet_bc100'],
     load: () => import('./densenet.js'),
   },
+  { names: ['wide_resnet50_2'], load: () => import('./wide_resnet.js') },
+  {
+    names: [
+      ...['resnext50_32x4d', 'resnext101_32x8d', 'resnext101_64x4d'],
+      ...['resnext29_2x64d', 'resnext29_8x64d', 'resnext29_16x64d', 'resnext29_32x4d'],
+    ],
+    load: () => import('./resnext.js'),
+  },
   { names: ['mobilenet_v2'], load: () => import('./mobilenet_v2.js') },
 ];
 
