@@ -78,6 +78,10 @@ const files: readonly { names: readonly string[]; load: () => Promise<{ default:
     ],
     load: () => import('./resnext.js'),
   },
+  {
+    names: [18, 34, 50, 101, 152, 164, 1001].map(depth => `preact_resnet${depth}`),
+    load: () => import('./preact_resnet.js'),
+  },
   { names: ['mobilenet_v2'], load: () => import('./mobilenet_v2.js') },
 ];
 

@@ -58,6 +58,8 @@ const small: [name: string, form: Form, input: readonly [number, number, number]
   ['wide_resnet50_2', 'imagenet', [32, 32, 3]],
   ['resnext50_32x4d', 'imagenet', [32, 32, 3]],
   ['resnext29_32x4d', 'cifar', [8, 8, 3]],
+  ['preact_resnet18', 'cifar', [8, 8, 3]],
+  ['preact_resnet164', 'cifar', [8, 8, 3]],
 ];
 
 /** A store whose weights are one pattern of variance 2/fanIn over and over: drawing millions of values takes minutes. */
