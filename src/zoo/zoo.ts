@@ -59,6 +59,7 @@ export function published(figures: Partial<Record<Form, Published>>): Network['f
 /** Families by the names in them; each file is imported when it is needed. The only list. */
 const files: readonly { names: readonly string[]; load: () => Promise<{ default: Network[] }> }[] = [
   { names: ['lenet5'], load: () => import('./lenet.js') },
+  { names: ['alexnet', 'alexnet_grouped'], load: () => import('./alexnet.js') },
   {
     names: ['vgg11', 'vgg13', 'vgg16', 'vgg19'].flatMap(name => [name, `${name}_bn`]),
     load: () => import('./vgg.js'),

@@ -51,6 +51,8 @@ describe.each(forms)('$name ($form)', ({ name, form, info, network }) => {
 
 /** One small forward a family: a network, its form, and an input that leaves every window whole. */
 const small: [name: string, form: Form, input: readonly [number, number, number]][] = [
+  ['alexnet', 'imagenet', [63, 63, 3]],
+  ['alexnet_grouped', 'imagenet', [67, 67, 3]],
   ['squeezenet1_0', 'cifar', [32, 32, 3]],
   ['squeezenet1_1', 'imagenet', [32, 32, 3]],
   ['densenet_bc100', 'cifar', [8, 8, 3]],
