@@ -10,7 +10,10 @@ export interface FormInfo {
   /** [h, w, c] that the published figures hold for. */
   readonly input: readonly [number, number, number];
   readonly classes: number;
-  /** Published number of learned parameters, and multiply-adds in millions, with `input` and `classes`. */
+  /**
+   * Number of learned parameters, and multiply-adds in millions, with `input` and `classes`: published, or counted in
+   * PyTorch where a family says so.
+   */
   readonly params: number;
   readonly multiplyAddsMillions: number;
   /** Published top-1 accuracy, a fraction; absent where none is known. */
@@ -82,6 +85,10 @@ const files: readonly { names: readonly string[]; load: () => Promise<{ default:
   {
     names: [18, 34, 50, 101, 152, 164, 1001].map(depth => `preact_resnet${depth}`),
     load: () => import('./preact_resnet.js'),
+  },
+  {
+    names: ['', '_x0_75', '_x0_5', '_x0_25'].map(width => `mobilenet_v1${width}`),
+    load: () => import('./mobilenet_v1.js'),
   },
   { names: ['mobilenet_v2'], load: () => import('./mobilenet_v2.js') },
 ];
