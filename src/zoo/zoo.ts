@@ -91,6 +91,10 @@ const files: readonly { names: readonly string[]; load: () => Promise<{ default:
     load: () => import('./mobilenet_v1.js'),
   },
   { names: ['mobilenet_v2'], load: () => import('./mobilenet_v2.js') },
+  {
+    names: ['0_5', '1_0', '1_5', '2_0'].map(width => `shufflenet_v2_x${width}`),
+    load: () => import('./shufflenet_v2.js'),
+  },
 ];
 
 export const networkNames: readonly string[] = files.flatMap(file => file.names);
