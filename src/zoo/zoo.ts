@@ -92,6 +92,13 @@ const files: readonly { names: readonly string[]; load: () => Promise<{ default:
   },
   { names: ['mobilenet_v2'], load: () => import('./mobilenet_v2.js') },
   {
+    names: [
+      ...['g1', 'g2', 'g3', 'g4', 'g8'],
+      ...['g3', 'g8'].flatMap(groups => ['0_5', '1_5', '2_0'].map(width => `${groups}_x${width}`)),
+    ].map(name => `shufflenet_v1_${name}`),
+    load: () => import('./shufflenet_v1.js'),
+  },
+  {
     names: ['0_5', '1_0', '1_5', '2_0'].map(width => `shufflenet_v2_x${width}`),
     load: () => import('./shufflenet_v2.js'),
   },

@@ -64,6 +64,8 @@ const small: [name: string, form: Form, input: readonly [number, number, number]
   ['preact_resnet164', 'cifar', [8, 8, 3]],
   ['mobilenet_v1_x0_25', 'imagenet', [32, 32, 3]],
   ['mobilenet_v1_x0_5', 'cifar', [16, 16, 3]],
+  ['shufflenet_v1_g8', 'imagenet', [32, 32, 3]],
+  ['shufflenet_v1_g3', 'cifar', [8, 8, 3]],
   ['shufflenet_v2_x0_5', 'imagenet', [32, 32, 3]],
   ['shufflenet_v2_x1_0', 'cifar', [8, 8, 3]],
 ];
