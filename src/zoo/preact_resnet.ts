@@ -13,7 +13,7 @@ import { type BuildParameters, defineFamily, type Published, published } from '.
 const init = 'kaiming_fan_out';
 const conv = (width: number, kernel: number, stride = 1): Block => conv2d(width, kernel, { stride, bias: false, init });
 
-const basic = (width: number, stride: number): Block =>
+export const preActivatedBasic = (width: number, stride: number): Block =>
   seq({ conv1: conv(width, 3, stride), bn2: batchNorm(), relu2: relu(), conv2: conv(width, 3) });
 
 /** `strided` says which convolution has the stride. */
@@ -36,8 +36,8 @@ export const preActivated =
   x => {
     const activated = seq({ bn1: batchNorm(), relu1: relu() })(x);
     const projected = stride > 1 || x.shape[2] !== out;
-    const shortcut = projected ? x.model.scoped('shortcut', () => conv(out, 1, stride)(activated)) : x;
     const y = branch(activated);
+    const shortcut = projected ? x.model.scoped('shortcut', () => conv(out, 1, stride)(activated)) : x;
     return x.model.scoped('add', () => add(y, shortcut));
   };
 
@@ -63,7 +63,7 @@ const stages = (
 const network = (kind: 'basic' | 'bottleneck', repeats: readonly number[], ...cifar: Published) => ({
   forms: published({ cifar }),
   write: ({ classes }: BuildParameters) => {
-    const [branch, expansion] = kind === 'basic' ? [basic, 1] : [bottleneck(2), 4];
+    const [branch, expansion] = kind === 'basic' ? [preActivatedBasic, 1] : [bottleneck(2), 4];
     return seq({
       conv1: conv(64, 3),
       ...stages(branch, expansion, [64, 128, 256, 512], repeats),

@@ -87,6 +87,10 @@ const files: readonly { names: readonly string[]; load: () => Promise<{ default:
     load: () => import('./preact_resnet.js'),
   },
   {
+    names: ['se_resnet18', 'se_resnet50', 'se_resnet101', 'se_resnet152'],
+    load: () => import('./se_resnet.js'),
+  },
+  {
     names: ['', '_x0_75', '_x0_5', '_x0_25'].map(width => `mobilenet_v1${width}`),
     load: () => import('./mobilenet_v1.js'),
   },

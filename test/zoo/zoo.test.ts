@@ -68,6 +68,8 @@ const small: [name: string, form: Form, input: readonly [number, number, number]
   ['shufflenet_v1_g3', 'cifar', [8, 8, 3]],
   ['shufflenet_v2_x0_5', 'imagenet', [32, 32, 3]],
   ['shufflenet_v2_x1_0', 'cifar', [8, 8, 3]],
+  ['se_resnet18', 'cifar', [8, 8, 3]],
+  ['se_resnet50', 'imagenet', [32, 32, 3]],
 ];
 
 /** A store whose weights are one pattern of variance 2/fanIn over and over: drawing millions of values takes minutes. */
