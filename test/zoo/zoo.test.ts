@@ -49,7 +49,7 @@ describe.each(forms)('$name ($form)', ({ name, form, info, network }) => {
   });
 });
 
-/** One small forward a family: a network, its form, and an input that leaves every window whole. */
+/** One small forward a family: a network, its form, and a small input that it takes. */
 const small: [name: string, form: Form, input: readonly [number, number, number]][] = [
   ['alexnet', 'imagenet', [63, 63, 3]],
   ['alexnet_grouped', 'imagenet', [67, 67, 3]],
