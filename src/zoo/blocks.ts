@@ -1,6 +1,6 @@
 // Blocks that more than one family uses.
 
-import { activate, batchNorm, type ConvOptions, conv2d, seq } from '../layers/index.js';
+import { activate, type BatchNormOptions, batchNorm, type ConvOptions, conv2d, seq } from '../layers/index.js';
 import type { Block } from '../layers/model.js';
 import type { ActivationName } from '../ops/activations.js';
 
@@ -8,12 +8,12 @@ import type { ActivationName } from '../ops/activations.js';
 export const convBn = (
   channels: number,
   kernel: number | readonly [number, number],
-  options: ConvOptions & { activation?: ActivationName | 'none' } = {},
+  options: ConvOptions & { activation?: ActivationName | 'none'; norm?: BatchNormOptions } = {},
 ): Block => {
-  const { activation = 'relu', ...conv } = options;
+  const { activation = 'relu', norm, ...conv } = options;
   return seq({
     conv: conv2d(channels, kernel, { bias: false, ...conv }),
-    bn: batchNorm(),
+    bn: batchNorm(norm),
     [activation]: activation === 'none' ? undefined : activate(activation),
   });
 };

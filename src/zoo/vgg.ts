@@ -17,7 +17,7 @@ import {
   seq,
 } from '../layers/index.js';
 import type { Block } from '../layers/model.js';
-import { type BuildParameters, defineFamily, type FormInfo } from './zoo.js';
+import { type BuildParameters, defineFamily, type Published, published } from './zoo.js';
 
 const columns = {
   vgg11: [64, 'M', 128, 'M', 256, 256, 'M', 512, 512, 'M', 512, 512, 'M'],
@@ -53,17 +53,10 @@ const classifier = ({ form, classes }: BuildParameters): Block =>
       });
 
 const network = (column: keyof typeof columns, norm: boolean, cifar: Published, imagenet: Published) => ({
-  forms: { cifar: info([32, 32, 3], 10, cifar), imagenet: info([224, 224, 3], 1000, imagenet) },
+  forms: published({ cifar, imagenet }),
   write: (parameters: BuildParameters) =>
     seq({ features: features(columns[column], norm), classifier: classifier(parameters) }),
 });
-
-type Published = readonly [params: number, multiplyAddsMillions: number, top1?: number];
-const info = (
-  input: FormInfo['input'],
-  classes: number,
-  [params, multiplyAddsMillions, top1]: Published,
-): FormInfo => ({ input, classes, params, multiplyAddsMillions, ...(top1 === undefined ? {} : { top1 }) });
 
 export default defineFamily(
   { family: 'VGG', paper: 'Very deep convolutional networks for large-scale image recognition', year: 2014 },

@@ -10,7 +10,10 @@ export interface FormInfo {
   /** [h, w, c] that the published figures hold for. */
   readonly input: readonly [number, number, number];
   readonly classes: number;
-  /** Published number of learned parameters, and multiply-adds in millions, with `input` and `classes`. */
+  /**
+   * Number of learned parameters, and multiply-adds in millions, with `input` and `classes`: published, or counted in
+   * PyTorch where a family says so.
+   */
   readonly params: number;
   readonly multiplyAddsMillions: number;
   /** Published top-1 accuracy, a fraction; absent where none is known. */
@@ -39,16 +42,70 @@ export function defineFamily(
   return Object.entries(networks).map(([name, network]) => ({ name, ...family, ...network }));
 }
 
+/** Published figures of one form, as families list them. */
+export type Published = readonly [params: number, multiplyAddsMillions: number, top1?: number];
+
+/** Forms with the usual inputs: 32×32 pixels and 10 classes, 224×224 and 1000. */
+export function published(figures: Partial<Record<Form, Published>>): Network['forms'] {
+  const usual = {
+    cifar: { input: [32, 32, 3], classes: 10 },
+    imagenet: { input: [224, 224, 3], classes: 1000 },
+  } as const;
+  return Object.fromEntries(
+    Object.entries(figures).map(([form, [params, multiplyAddsMillions, top1]]) => [
+      form,
+      { ...usual[form as Form], params, multiplyAddsMillions, ...(top1 === undefined ? {} : { top1 }) },
+    ]),
+  );
+}
+
 /** Families by the names in them; each file is imported when it is needed. The only list. */
 const files: readonly { names: readonly string[]; load: () => Promise<{ default: Network[] }> }[] = [
   { names: ['lenet5'], load: () => import('./lenet.js') },
+  { names: ['alexnet', 'alexnet_grouped'], load: () => import('./alexnet.js') },
   {
     names: ['vgg11', 'vgg13', 'vgg16', 'vgg19'].flatMap(name => [name, `${name}_bn`]),
     load: () => import('./vgg.js'),
   },
   { names: ['resnet20', 'resnet32', 'resnet44', 'resnet56', 'resnet110'], load: () => import('./resnet_cifar.js') },
   { names: ['resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'], load: () => import('./resnet.js') },
+  { names: ['squeezenet1_0', 'squeezenet1_1'], load: () => import('./squeezenet.js') },
+  {
+    names: ['densenet121', 'densenet161', 'densenet169', 'densenet201', 'densenet_bc100'],
+    load: () => import('./densenet.js'),
+  },
+  { names: ['wide_resnet50_2'], load: () => import('./wide_resnet.js') },
+  {
+    names: [
+      ...['resnext50_32x4d', 'resnext101_32x8d', 'resnext101_64x4d'],
+      ...['resnext29_2x64d', 'resnext29_8x64d', 'resnext29_16x64d', 'resnext29_32x4d'],
+    ],
+    load: () => import('./resnext.js'),
+  },
+  {
+    names: [18, 34, 50, 101, 152, 164, 1001].map(depth => `preact_resnet${depth}`),
+    load: () => import('./preact_resnet.js'),
+  },
+  {
+    names: ['se_resnet18', 'se_resnet50', 'se_resnet101', 'se_resnet152'],
+    load: () => import('./se_resnet.js'),
+  },
+  {
+    names: ['', '_x0_75', '_x0_5', '_x0_25'].map(width => `mobilenet_v1${width}`),
+    load: () => import('./mobilenet_v1.js'),
+  },
   { names: ['mobilenet_v2'], load: () => import('./mobilenet_v2.js') },
+  {
+    names: [
+      ...['g1', 'g2', 'g3', 'g4', 'g8'],
+      ...['g3', 'g8'].flatMap(groups => ['0_5', '1_5', '2_0'].map(width => `${groups}_x${width}`)),
+    ].map(name => `shufflenet_v1_${name}`),
+    load: () => import('./shufflenet_v1.js'),
+  },
+  {
+    names: ['0_5', '1_0', '1_5', '2_0'].map(width => `shufflenet_v2_x${width}`),
+    load: () => import('./shufflenet_v2.js'),
+  },
 ];
 
 export const networkNames: readonly string[] = files.flatMap(file => file.names);

@@ -1,0 +1,42 @@
+/**
+ * ResNeXt. Xie, Girshick, Dollár, Tu & He 2016, Aggregated residual transformations for deep neural networks, table 1
+ * (ImageNet, as torchvision writes it) and section 5.3 (ResNeXt-29 for CIFAR: three stages of three). The figures of
+ * the ImageNet networks' CIFAR form are torchvision's networks' with the 3×3 stem.
+ */
+
+import { type Bottleneck, residualNetwork } from './resnet.js';
+import { defineFamily, type Published, published } from './zoo.js';
+
+const large = (kind: Bottleneck, repeats: readonly number[], cifar: Published, imagenet: Published) => ({
+  forms: published({ cifar, imagenet }),
+  write: residualNetwork(kind, repeats),
+});
+
+const small = (kind: Bottleneck, ...cifar: Published) => ({
+  forms: published({ cifar }),
+  write: residualNetwork(kind, [3, 3, 3]),
+});
+
+export default defineFamily(
+  { family: 'ResNeXt', paper: 'Aggregated residual transformations for deep neural networks', year: 2016 },
+  {
+    // groups and their width in the first stage, blocks a stage; parameters, multiply-adds in millions, accuracy
+    resnext50_32x4d: large({ groups: 32, base: 4 }, [3, 4, 6, 3], [22_992_714, 1343.97], [25_028_904, 4230.48, 0.7762]),
+    resnext101_32x8d: large(
+      { groups: 32, base: 8 },
+      [3, 4, 23, 3],
+      [86_755_146, 5322.26],
+      [88_791_336, 16414.02, 0.7931],
+    ),
+    resnext101_64x4d: large(
+      { groups: 64, base: 4 },
+      [3, 4, 23, 3],
+      [81_419_082, 5010.84],
+      [83_455_272, 15460.27, 0.8325],
+    ),
+    resnext29_2x64d: small({ groups: 2, base: 64 }, 9_130_314, 1411.07),
+    resnext29_8x64d: small({ groups: 8, base: 64 }, 34_426_698, 5387.27, 0.9635),
+    resnext29_16x64d: small({ groups: 16, base: 64 }, 68_155_210, 10688.87, 0.9642),
+    resnext29_32x4d: small({ groups: 32, base: 4 }, 4_775_754, 774.06),
+  },
+);
