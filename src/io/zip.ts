@@ -3,6 +3,7 @@
 // other reader can then see other contents. The format: PKWARE, APPNOTE.TXT 6.3.
 
 import { DlcourseError } from '../errors.js';
+import { plainHint } from './pickle.js';
 
 export interface ZipEntry {
   readonly name: string;
@@ -219,6 +220,5 @@ function integer64(bytes: Buffer, at: number): number {
 }
 
 function refused(where: string, problem: string, code = 'E_PYTORCH_ZIP'): DlcourseError {
-  const hint = 'the file is not what torch.save writes: get it again or save it again in PyTorch';
-  return new DlcourseError({ code, class: 'refusedFile', where, problem, hint });
+  return new DlcourseError({ code, class: 'refusedFile', where, problem, hint: plainHint });
 }
