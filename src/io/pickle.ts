@@ -294,7 +294,8 @@ class Unpickler {
     let value = 0n;
     for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.bytes[begin + i]);
     value = BigInt.asIntN(length * 8, value);
-    return BigInt(Number(value)) === value && Number.isSafeInteger(Number(value)) ? Number(value) : value;
+    const number = Number(value);
+    return Number.isSafeInteger(number) ? number : value;
   }
 
   private limit(what: string, most: number): DlcourseError {

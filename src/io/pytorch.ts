@@ -199,8 +199,7 @@ async function openLegacy(read: ReadBytes, size: number, path: string): Promise<
     at = end;
     return value;
   };
-  const [number, protocol] = [next(), next()];
-  if (number !== magic || protocol !== version) {
+  if (next() !== magic || next() !== version) {
     throw refused('E_PYTORCH_FORMAT', path, "expected torch.save's magic number and version 1001, got others");
   }
   const machine = next();

@@ -112,6 +112,16 @@ describe('made by hand', () => {
     expect(await values(await open(legacyCheckpoint(old)))).toEqual([1, 2, 3, 4]);
   });
 
+  test('integers of any length', async () => {
+    const long = (...bytes: number[]) => raw('\x8a', Uint8Array.of(bytes.length, ...bytes));
+    const content = pickle(
+      ...[']', '(', long(), long(255), long(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f)],
+      ...[long(0, 0, 0, 0, 0, 0, 0x20), long(...Array(254).fill(0), 1), 'e'],
+    );
+    const file = await open(zipCheckpoint(content));
+    expect([...file.scalars.values()]).toEqual([0, -1, Number.MAX_SAFE_INTEGER, 2n ** 53n, 2n ** 2032n]);
+  });
+
   test('legacy storages in another order than the tensors', async () => {
     const content = pickle('}(', text('a'), tensor({ key: '5' }), text('b'), tensor({ key: '7' }), 'u');
     const other = new Uint8Array(Float32Array.of(5, 6, 7, 8).buffer);
