@@ -123,7 +123,12 @@ function tensorOf(value: PickleValue, name: string, storages: Map<string, Storag
   }
   const at = `${where}: tensor '${name}' at byte ${inner.at}`;
   const refuse = (code: string, problem: string) => refused(code, at, problem);
-  const [source, offset, shape, stride, , , metadata = null] = inner.args;
+  const [source, offset, shape, stride, requiresGrad, hooks, metadata = null] = inner.args;
+  const isComplete =
+    inner.name === rebuildTensor
+      ? inner.args.length === 4
+      : [6, 7].includes(inner.args.length) && typeof requiresGrad === 'boolean' && isNode(hooks, 'dict');
+  if (!isComplete) throw refuse('E_PYTORCH_TENSOR', `expected the arguments of ${inner.name}, got others`);
   // Bits such as "conjugated" or "negated" would change the values.
   if (metadata !== null && !(isNode(metadata, 'dict') && metadata.keys.length === 0)) {
     throw refuse('E_PYTORCH_TENSOR', 'expected a plain tensor, got one with flags');
@@ -152,9 +157,10 @@ function tensorOf(value: PickleValue, name: string, storages: Map<string, Storag
 function storageOf(source: PickleValue | undefined, where: string): Storage {
   const refuse = (problem: string) => refused('E_PYTORCH_STORAGE', where, problem);
   if (!isNode(source, 'persistent')) throw refuse(`expected a storage, got ${describe(source)}`);
-  const [kind, type, key, , count, view = null] = source.id;
+  const [kind, type, key, device, count, view = null] = source.id;
   const dtype = isNode(type, 'global') ? storageTypes.get(type.name) : undefined;
-  if (kind !== 'storage' || dtype === undefined) throw refuse(`expected a storage, got ${describe(type)}`);
+  if (kind !== 'storage' || dtype === undefined || typeof device !== 'string')
+    throw refuse(`expected a storage, got ${describe(type)}`);
   if (typeof key !== 'string' || !/^\d{1,20}$/.test(key)) {
     throw refuse(`expected a number as the storage's key, got ${describe(key)}`);
   }

@@ -1,6 +1,6 @@
 // Reading PyTorch checkpoints, the zip format and the one before it, without Python and without running anything.
 //
-// zip (PyTorch 1.6 and later): NAME/data.pkl, and each storage as NAME/data/KEY; NAME/byteorder in later ones.
+// zip (PyTorch 1.6 and later): NAME/data.pkl, and each storage as NAME/data/KEY; NAME/version; NAME/byteorder in later ones.
 // Before: five pickles (a magic number, the protocol's version, the machine, the checkpoint, the storages' keys),
 // then for each key a count of elements in 8 bytes and the elements.
 // torch/serialization.py, _save and _legacy_save: https://github.com/pytorch/pytorch
@@ -159,6 +159,12 @@ async function openZip(read: ReadBytes, size: number, path: string): Promise<Ope
   if (entries.has(`${root}constants.pkl`)) {
     throw refused('E_PYTORCH_FORMAT', path, 'expected weights, got a program (TorchScript)');
   }
+  const version = entries.get(`${root}version`);
+  const stated = version && (await read(version.begin, Math.min(version.end, version.begin + 16)));
+  if (!stated || !/^([1-9]|10)\n?$/.test(Buffer.from(stated).toString('latin1'))) {
+    throw refused('E_PYTORCH_FORMAT', path, "expected an entry 'version' of 1 to 10, got none or another");
+  }
+  checkBytes(stated, version.crc32, `${path}: version`);
   await requireLittleEndian(read, entries.get(`${root}byteorder`), path);
   if (pickle.end - pickle.begin > pickleLimits.bytes) {
     const problem = `expected a data.pkl of at most ${pickleLimits.bytes} bytes, got ${pickle.end - pickle.begin}`;
@@ -189,7 +195,7 @@ async function requireLittleEndian(read: ReadBytes, entry: ZipEntry | undefined,
 }
 
 const magic = 0x1950a86a20f9469cfc6cn;
-const version = 1001;
+const legacyVersion = 1001;
 
 async function openLegacy(read: ReadBytes, size: number, path: string): Promise<Opened> {
   const head = await read(0, Math.min(size, pickleLimits.bytes));
@@ -199,7 +205,7 @@ async function openLegacy(read: ReadBytes, size: number, path: string): Promise<
     at = end;
     return value;
   };
-  if (next() !== magic || next() !== version) {
+  if (next() !== magic || next() !== legacyVersion) {
     throw refused('E_PYTORCH_FORMAT', path, "expected torch.save's magic number and version 1001, got others");
   }
   const machine = next();

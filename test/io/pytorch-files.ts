@@ -151,9 +151,11 @@ export function stateDict(parts: TensorParts = {}): Uint8Array {
 
 export const fourFloats = new Uint8Array(Float32Array.of(1, 2, 3, 4).buffer);
 
+export const version: EntrySource = { name: 'x/version', content: raw('3\n') };
+
 /** A checkpoint in zip format of this data.pkl, with storage 0 of these bytes. */
 export function zipCheckpoint(content: Uint8Array, storage = fourFloats, more: EntrySource[] = []): Uint8Array {
-  return zip([{ name: 'x/data.pkl', content }, { name: 'x/data/0', content: storage }, ...more]);
+  return zip([{ name: 'x/data.pkl', content }, { name: 'x/data/0', content: storage }, version, ...more]);
 }
 
 /** A checkpoint as before the zip format: the pickles in order, then the storages with their counts. */

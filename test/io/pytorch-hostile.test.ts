@@ -19,6 +19,7 @@ import {
   type TensorParts,
   tensor,
   text,
+  version,
   type ZipChanges,
   zip,
   zipCheckpoint,
@@ -29,7 +30,7 @@ const open = (bytes: Uint8Array) => openPytorch('x.pt', { fs: memoryFile(bytes) 
 const good = stateDict();
 const entry = (changes: Partial<EntrySource>, more: EntrySource[] = [], zipChanges: ZipChanges = {}) =>
   zip(
-    [{ name: 'x/data.pkl', content: good }, { name: 'x/data/0', content: fourFloats, ...changes }, ...more],
+    [{ name: 'x/data.pkl', content: good }, version, { name: 'x/data/0', content: fourFloats, ...changes }, ...more],
     zipChanges,
   );
 const plain = (changes: Partial<EntrySource>) =>
@@ -65,6 +66,15 @@ const cases: Record<string, Case[]> = {
     ['a bare pickle', good],
     ['an archive without data.pkl', zip([{ name: 'x/other', content: good }])],
     ['an archive of two folders', entry({}, [{ name: 'y/data.pkl', content: good }])],
+    ['an archive without a version', zip([{ name: 'x/data.pkl', content: good }]), 'version'],
+    [
+      'version 11',
+      zip([
+        { name: 'x/data.pkl', content: good },
+        { ...version, content: raw('11\n') },
+      ]),
+      'version',
+    ],
     ['a program', entry({}, [{ name: 'x/constants.pkl', content: good }]), 'TorchScript'],
   ],
   E_PYTORCH_GLOBAL: [
@@ -187,12 +197,14 @@ const cases: Record<string, Case[]> = {
     ['a bare storage', inZip('(', text('storage'), 'ctorch\nFloatStorage\n', text('0'), text('cpu'), 'K\x04tQ')],
     ['a parameter of a number', inZip('ctorch._utils\n_rebuild_parameter\nK\x01\x85R')],
     ['a parameter of nothing', inZip('ctorch._utils\n_rebuild_parameter\n)R')],
-    ['a tensor with flags', view({ rest: `\x89N}X\x03\0\0\0neg\x88s` })],
+    ['a tensor of nothing', inZip('ctorch._utils\n_rebuild_tensor_v2\n)R')],
+    ['a tensor without hooks', view({ rest: '\x89' })],
+    ['a tensor of too many arguments', view({ rest: '\x89}NN' })],
+    ['a tensor with flags', view({ rest: `\x89}}X\x03\0\0\0neg\x88s` })],
   ],
   E_PYTORCH_STORAGE: [
-    ['a tensor of nothing', inZip('ctorch._utils\n_rebuild_tensor_v2\n)R')],
-    ['a storage that is no storage', inZip('ctorch._utils\n_rebuild_tensor_v2\n(K\x01K\0))tR')],
-    ['a module as identity', inZip('ctorch._utils\n_rebuild_tensor_v2\n((', text('module'), 'NNNNtQK\0))tR')],
+    ['a storage that is no storage', inZip('ctorch._utils\n_rebuild_tensor\n(K\x01K\0))tR')],
+    ['a module as identity', inZip('ctorch._utils\n_rebuild_tensor\n((', text('module'), 'NNNNtQK\0))tR')],
     ['a function as the type', view({ type: 'torch\nSize' })],
     ['a key with a path', view({ key: '../0' }), "'../0'"],
     ['an entry that is not there', view({ key: '1' }), "'data/1'"],
@@ -287,7 +299,7 @@ const cases: Record<string, Case[]> = {
     ['bytes between', whole({ between: 4 })],
     ['bytes behind', whole({ after: 1 })],
     ['a comment', whole({ comment: 'PK\x05\x06' })],
-    ['fewer entries than stated', whole({ count: 3 })],
+    ['fewer entries than stated', whole({ count: 4 })],
     ['more entries than stated', whole({ count: 1 })],
     ['a directory at another place', whole({ begin: 0 })],
     ['a directory of another length', whole({ length: 0 })],
@@ -309,7 +321,7 @@ describe.each(Object.entries(cases))('%s', (code, files) => {
 });
 
 test('a wrong checksum of the pickle or of a storage is damage', async () => {
-  const pickled = zip([{ name: 'x/data.pkl', content: good, central: { crc: 1 }, descriptor: { crc: 1 } }]);
+  const pickled = zip([{ name: 'x/data.pkl', content: good, central: { crc: 1 }, descriptor: { crc: 1 } }, version]);
   expect(await errorOf(() => open(pickled))).toMatchObject({ code: 'E_PYTORCH_CHECKSUM', class: 'integrity' });
   const stored = await open(entry({ central: { crc: 1 }, descriptor: { crc: 1 } }));
   const error = await errorOf(() => stored.tensor('w'));

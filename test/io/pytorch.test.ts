@@ -17,6 +17,7 @@ import {
   stateDict,
   tensor,
   text,
+  version,
   zip,
   zipCheckpoint,
 } from './pytorch-files.js';
@@ -93,10 +94,7 @@ describe('made by hand', () => {
   const values = async (file: PytorchFile, name = 'w') => [...(await file.float32(name))];
 
   test('archives with and without descriptors', async () => {
-    const entries = [
-      { name: 'x/data.pkl', content: stateDict() },
-      { name: 'x/data/0', content: fourFloats },
-    ];
+    const entries = [version, { name: 'x/data.pkl', content: stateDict() }, { name: 'x/data/0', content: fourFloats }];
     for (const descriptors of [true, false]) {
       expect(await values(await open(zip(entries, {}, descriptors)))).toEqual([1, 2, 3, 4]);
     }
