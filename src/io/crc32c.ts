@@ -1,11 +1,11 @@
-// CRC32C (Castagnoli, RFC 3720 appendix B.4): the checksum that every tensor of our files carries.
+// Two checksums of 32 bits: CRC32C (Castagnoli, RFC 3720 appendix B.4), which every tensor of our files carries, and
+// CRC-32 (IEEE 802.3), which the entries of zip archives carry.
 
-/** The polynomial 0x1EDC6F41, bit-reversed. */
-const polynomial = 0x82f63b78;
 const slices = 16;
 
-/** `tables[256 * k + b]`: the checksum of byte `b` followed by `k` zero bytes. */
-const tables = buildTables();
+/** `tables[256 * k + b]`: the checksum of byte `b` followed by `k` zero bytes. The polynomials are bit-reversed. */
+const castagnoli = buildTables(0x82f63b78);
+const ieee = buildTables(0xedb88320);
 
 /**
  * CRC32C of `bytes`, as an unsigned 32-bit number. A long message can be given in pieces: pass the result for the
@@ -15,7 +15,15 @@ const tables = buildTables();
  * sixteen bytes a step, read as four words.
  */
 export function crc32c(bytes: Uint8Array, previous = 0): number {
-  const t = tables;
+  return checksum(castagnoli, bytes, previous);
+}
+
+/** CRC-32 of `bytes` in the same manner. */
+export function crc32(bytes: Uint8Array, previous = 0): number {
+  return checksum(ieee, bytes, previous);
+}
+
+function checksum(t: Int32Array, bytes: Uint8Array, previous: number): number {
   let crc = ~previous;
   let i = 0;
   const length = bytes.length;
@@ -51,7 +59,7 @@ export function crc32c(bytes: Uint8Array, previous = 0): number {
   return ~crc >>> 0;
 }
 
-function buildTables(): Int32Array {
+function buildTables(polynomial: number): Int32Array {
   const t = new Int32Array(256 * slices);
   for (let b = 0; b < 256; b++) {
     let crc = b;

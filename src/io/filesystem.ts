@@ -83,6 +83,16 @@ export async function openForReading(path: string, fs: FileSystem): Promise<{ fi
   }
 }
 
+/** Memory for a tensor from `path`. Errors: `E_MEMORY`. */
+export function allocate(length: number, path: string): Uint8Array {
+  try {
+    return new Uint8Array(length);
+  } catch (error) {
+    const problem = `expected memory for a tensor of ${length} bytes, got none`;
+    throw new DlcourseError({ code: 'E_MEMORY', class: 'resources', where: path, problem, cause: error });
+  }
+}
+
 /** The system's refusal to read `path`, as a DlcourseError: `E_NOT_FOUND` or `E_READ`. */
 export function readError(path: string, error: unknown): DlcourseError {
   const missing = systemCode(error) === 'ENOENT';

@@ -337,7 +337,7 @@ function decodeUtf8(bytes: Uint8Array, where: string): string {
 }
 
 /** The product, or undefined from 2⁵³ on. */
-function checkedProduct(factors: readonly number[]): number | undefined {
+export function checkedProduct(factors: readonly number[]): number | undefined {
   let product = 1;
   for (const factor of factors) {
     product *= factor;

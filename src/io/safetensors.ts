@@ -3,7 +3,15 @@
 import { DlcourseError, nearest } from '../errors.js';
 import { crc32c } from './crc32c.js';
 import { type DurableOptions, writeFileDurably } from './durable.js';
-import { type FileSystem, nodeFileSystem, type OpenFile, openForReading, readError, readFully } from './filesystem.js';
+import {
+  allocate,
+  type FileSystem,
+  nodeFileSystem,
+  type OpenFile,
+  openForReading,
+  readError,
+  readFully,
+} from './filesystem.js';
 import { bfloat16ToFloat32, float16ToFloat32 } from './half.js';
 import {
   type Dtype,
@@ -214,7 +222,11 @@ function checkTensor(info: TensorInfo, crc: number, path: string): void {
   throw damaged(`${path}: tensor '${info.name}'`, `expected bytes with CRC32C ${expected}, got ${got}`);
 }
 
-function tensorFrom({ name, dtype, shape }: TensorInfo, bytes: Uint8Array): Tensor {
+/** The tensor whose elements are these bytes, row-major; they start at the beginning of their buffer. */
+export function tensorFrom(
+  { name, dtype, shape }: Pick<TensorInfo, 'name' | 'dtype' | 'shape'>,
+  bytes: Uint8Array,
+): Tensor {
   const { array, bytes: elementBytes } = dtypes[dtype];
   const data = new array(bytes.buffer as ArrayBuffer, 0, bytes.length / elementBytes);
   return { name, dtype, shape: [...shape], data } as Tensor;
@@ -231,13 +243,4 @@ async function readRange(file: OpenFile, path: string, begin: number, end: numbe
   }
   if (done === bytes.length) return bytes;
   throw refused('E_SAFETENSORS_SIZE', path, `expected ${bytes.length} bytes at byte ${begin}, got ${done}`);
-}
-
-function allocate(length: number, path: string): Uint8Array {
-  try {
-    return new Uint8Array(length);
-  } catch (error) {
-    const problem = `expected memory for a tensor of ${length} bytes, got none`;
-    throw new DlcourseError({ code: 'E_MEMORY', class: 'resources', where: path, problem, cause: error });
-  }
 }
