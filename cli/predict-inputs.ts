@@ -2,8 +2,8 @@
 
 import type { ImageFormat } from '../src/data/image.js';
 import { DlcourseError } from '../src/errors.js';
+import type { LoadedModel } from '../src/models/file.js';
 import type { Source } from '../src/train/inputs.js';
-import type { LoadedModel } from '../src/train/model-file.js';
 
 export interface Rows {
   /** Rows of one kind enter the same program. */

@@ -13,6 +13,7 @@ import '../src/train/inputs.js';
 const rooms = [
   ['cli'],
   ['train'],
+  ['models'],
   ['zoo', 'data', 'report'],
   ['io'],
   ['layers'],

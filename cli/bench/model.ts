@@ -3,13 +3,13 @@
 import { rows } from '../../src/graph/graph.js';
 import { opList } from '../../src/graph/op.js';
 import type { Model } from '../../src/layers/model.js';
+import { defineState } from '../../src/models/weights.js';
 import { native } from '../../src/native.js';
 import { conv2d, conv2dGradInput, conv2dGradWeight } from '../../src/ops/conv2d.js';
 import type { BuiltPlan } from '../../src/plan/build.js';
 import { type Data, Program, Store } from '../../src/runtime/program.js';
 import { makeRecipe } from '../../src/train/recipe.js';
 import { evaluationGraph, parameterGroups, trainingGraph } from '../../src/train/step.js';
-import { defineState } from '../../src/train/weights.js';
 import { buildNetwork, type Form, findNetwork, formFor } from '../../src/zoo/zoo.js';
 import { noise, Peak, summarise } from './timing.js';
 
@@ -71,7 +71,10 @@ export async function benchModel(options: ModelBenchOptions): Promise<ModelBench
   const [height, width] = options.input ?? Object.values(network.forms)[0]!.input;
   const form = formFor(network, height, width, options.form);
   const { classes, input } = network.forms[form]!;
-  const model = await buildNetwork(options.model, [height, width, input[2]], classes, form);
+  const model = await buildNetwork(options.model, [height, width, input[2]], classes, {
+    form,
+    auxiliary: mode === 'train',
+  });
   const store = new Store();
   const graph = mode === 'train' ? trainingStep(model, store) : inference(model, store);
   const program = new Program(graph, { batch: batchSize, store, threads });

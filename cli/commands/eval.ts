@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { Command } from 'commander';
 import type { OpenOptions } from '../../src/data/open.js';
 import { DlcourseError, printable } from '../../src/errors.js';
-import type { ModelCard } from '../../src/train/model-file.js';
+import type { ModelCard } from '../../src/models/file.js';
 import {
   checkAccuracy,
   findWeights,
@@ -53,7 +53,7 @@ async function evaluate(given: string, flags: Flags): Promise<void> {
   const { values } = resolveSettings(evalSettings, flags, undefined);
   const stop = stopSignal('eval');
   const weights = await findWeights(given);
-  const { loadModel } = await import('../../src/train/model-file.js');
+  const { loadModel } = await import('../../src/models/file.js');
   const { openDataset } = await import('../../src/data/open.js');
   const { ImageSource } = await import('../../src/train/inputs.js');
   const { evaluationGraph } = await import('../../src/train/step.js');

@@ -97,7 +97,7 @@ async function built(network: Network, options: Options): Promise<{ entry: FormE
   const info = network.forms[form]!;
   const classes = options.classes ?? info.classes;
   const input = [height, width, options.channels ?? info.input[2]] as const;
-  const summary = summarize(await buildNetwork(network.name, input, classes, form));
+  const summary = summarize(await buildNetwork(network.name, input, classes, { form }));
   const { parameters: params, multiplyAdds, activationBytes } = summary;
   const asPublished = input.join() === info.input.join() && classes === info.classes;
   const top1 = asPublished && info.top1 !== undefined ? { top1: info.top1 } : {};

@@ -5,8 +5,8 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { DlcourseError, printable } from '../../src/errors.js';
+import type { LoadedModel } from '../../src/models/file.js';
 import type { Prediction } from '../../src/train/metrics.js';
-import type { LoadedModel } from '../../src/train/model-file.js';
 import { defaultWeights, findWeights, type OutputOptions, openDecoders, shown, withOutput } from '../common.js';
 import { examples } from '../examples.js';
 import { type Failure, failureOf } from '../failure.js';
@@ -71,7 +71,7 @@ async function answerAll(images: string[], options: Options): Promise<void> {
   if (images.length === 0 && options.tensor === undefined) throw nothing();
   const stop = stopSignal('predict');
   const weights = await (options.weights === undefined ? defaultWeights() : findWeights(options.weights));
-  const { loadModel } = await import('../../src/train/model-file.js');
+  const { loadModel } = await import('../../src/models/file.js');
   const loaded = await loadModel(weights.file);
   ui.notice(`using ${shown(weights.file)}`);
 

@@ -67,7 +67,10 @@ async function begin(flags: Flags): Promise<void> {
   const { source, dataset } = await openData(ui, values.data!, openOptions(values), stop);
   const { height, width, channels } = dataset.image;
   const form = formFor(network, height, width, values.form);
-  const model = await buildNetwork(network.name, [height, width, channels], dataset.classes.length, form);
+  const model = await buildNetwork(network.name, [height, width, channels], dataset.classes.length, {
+    form,
+    auxiliary: true,
+  });
   stop.throwIfAborted();
   const written: Record<string, string> = {
     ...settings.written,

@@ -80,13 +80,17 @@ export const scaleChannels = (x: Tensor, s: Tensor): Tensor => layer(scaleChanne
 /** Side by side on the channels. */
 export const concat = (...inputs: Tensor[]): Tensor => layer(concatLayer)()(...inputs);
 
+const residualLayer = registerLayer({ kind: 'residual', config: {}, inputs: 2, build: (_, inputs) => sum(inputs) });
+/** branch + shortcut. A layer of its own, so that options of all residual networks find their branches. */
+export const residualSum = (branch: Tensor, shortcut: Tensor): Tensor => layer(residualLayer)()(branch, shortcut);
+
 /** branch(x) + shortcut(x); without a shortcut, + x (He et al. 2015). */
 export const residual =
   (branch: Block, shortcut?: Block): Block =>
   x => {
     const y = branch(x);
     const s = shortcut ? x.model.scoped('shortcut', () => shortcut(x)) : x;
-    return x.model.scoped('add', () => add(y, s));
+    return x.model.scoped('add', () => residualSum(y, s));
   };
 
 /** Branches side by side on the channels. */

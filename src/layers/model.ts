@@ -62,6 +62,21 @@ export function layer<S extends AttributeSpecs>(
       inputs[0]!.model.add(spec as unknown as LayerSpec, config as Attributes, inputs);
 }
 
+/**
+ * Passes x on and hangs an output of its own on it: an auxiliary classifier. In training its loss counts `weight`; in
+ * evaluation nobody reads it, so that it costs nothing.
+ */
+export const sideOutput =
+  (name: string, weight: number, head: Block): Block =>
+  x => {
+    x.model.sideOutput(
+      name,
+      x.model.scoped(name, () => head(x)),
+      weight,
+    );
+    return x;
+  };
+
 export interface ModelInput {
   readonly name: string;
   /** Shape of one row. */
@@ -73,7 +88,10 @@ export interface ModelConfig {
   readonly name: string;
   readonly inputs: readonly ModelInput[];
   readonly layers: readonly LayerNode[];
+  /** Number of the layer behind each output; the first is the main one. */
   readonly outputs: Readonly<Record<string, number>>;
+  /** Weight of the loss at each output; those not named have 1. */
+  readonly outputWeights?: Readonly<Record<string, number>>;
 }
 
 /** What building a model into a graph yields. */
@@ -99,6 +117,8 @@ export class ModelBuilder {
   readonly #values = new Map<number, Value>();
   readonly #paths = new Set<string>();
   readonly #stateNames = new Set<string>();
+  readonly sideOutputs: Record<string, number> = {};
+  readonly outputWeights: Record<string, number> = {};
   #path: string[] = [];
   #nextId = 0;
 
@@ -115,6 +135,13 @@ export class ModelBuilder {
     } finally {
       this.#path.pop();
     }
+  }
+
+  /** Adds an output beside the main one. */
+  sideOutput(name: string, tensor: Tensor, weight: number): void {
+    if (name in this.sideOutputs) throw malformed(`output ${name}`, 'one output of each name', 'two');
+    this.sideOutputs[name] = tensor.id;
+    this.outputWeights[name] = weight;
   }
 
   /** Adds a layer; its path is that of the blocks around it, made unique by a number where needed. */
@@ -229,8 +256,10 @@ export class Model {
     inputs: readonly ModelInput[],
     builder: ModelBuilder,
     outputs: Record<string, number>,
+    outputWeights: Readonly<Record<string, number>> = {},
   ) {
-    this.config = { name, inputs, layers: builder.layers, outputs };
+    const weighted = Object.keys(outputWeights).length > 0 ? { outputWeights } : {};
+    this.config = { name, inputs, layers: builder.layers, outputs, ...weighted };
     this.state = builder.state;
     this.#builder = builder;
   }
@@ -260,12 +289,8 @@ export class Model {
     const written = write(Object.fromEntries(ports.map(p => [p.name, builder.input(p.name, p.shape)])));
     const outputs =
       'id' in written && 'model' in written ? { output: written as Tensor } : (written as Record<string, Tensor>);
-    return new Model(
-      name,
-      ports,
-      builder,
-      Object.fromEntries(Object.entries(outputs).map(([port, tensor]) => [port, tensor.id])),
-    );
+    const ids = Object.fromEntries(Object.entries(outputs).map(([port, tensor]) => [port, tensor.id]));
+    return new Model(name, ports, builder, { ...ids, ...builder.sideOutputs }, builder.outputWeights);
   }
 
   /** A saved model. Throws E_MODEL, E_LAYER, E_ATTRIBUTE or E_SHAPE when the config is not a well-formed model. */
@@ -280,7 +305,11 @@ export class Model {
       if (!config.layers.some(node => node.id === id))
         throw malformed(`output ${port}`, 'the number of a layer', `${id}`);
     }
-    return new Model(config.name, config.inputs, builder, { ...config.outputs });
+    for (const [port, weight] of Object.entries(config.outputWeights ?? {})) {
+      const fits = Object.hasOwn(config.outputs, port) && Number.isFinite(weight) && weight >= 0;
+      if (!fits) throw malformed(`output ${port}`, 'a weight of its loss of at least 0', `${weight}`);
+    }
+    return new Model(config.name, config.inputs, builder, { ...config.outputs }, config.outputWeights);
   }
 
   get name(): string {

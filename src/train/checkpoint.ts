@@ -3,12 +3,12 @@
 import { DlcourseError } from '../errors.js';
 import type { Generation, Generations } from '../io/generations.js';
 import { openSafetensors } from '../io/safetensors.js';
+import { cardEntry, type ModelCard, parseJson, readCard, refused, tensorFinder } from '../models/file.js';
+import { readState, writeState } from '../models/weights.js';
 import type { Store } from '../runtime/program.js';
 import type { EpochRecord } from './loop.js';
-import { cardEntry, type ModelCard, parseJson, readCard, refused, tensorFinder } from './model-file.js';
 import type { Recipe } from './recipe.js';
 import type { Position, Training } from './training.js';
-import { readState, writeState } from './weights.js';
 
 /** What decides the numbers of a training besides its tensors. No wall-clock time: the same training, the same bytes. */
 export interface TrainingRecord {

@@ -3,16 +3,16 @@
 import type { Dataset } from '../data/dataset.js';
 import { DlcourseError } from '../errors.js';
 import type { Model } from '../layers/model.js';
+import { FORMAT, loadModel, type ModelCard, saveModel } from '../models/file.js';
+import { defineState } from '../models/weights.js';
 import { Program, Store } from '../runtime/program.js';
 import { noAugmentation } from './augmentation.js';
 import { ArraySource, ImageSource, imageSources, type Source } from './inputs.js';
 import { type EpochRecord, type LoopEvent, trainLoop } from './loop.js';
 import type { Evaluation } from './metrics.js';
-import { FORMAT, loadModel, type ModelCard, saveModel } from './model-file.js';
 import { makeRecipe, type Recipe } from './recipe.js';
 import { evaluationGraph } from './step.js';
 import { evaluate, forEachBatch, Training } from './training.js';
-import { defineState } from './weights.js';
 
 /** Rows in memory with their targets: x n×(model input), channels innermost; y class indices or target values. */
 export interface Arrays {

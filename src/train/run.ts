@@ -9,6 +9,7 @@ import { writeFileDurably } from '../io/durable.js';
 import { Generations, requireCheckpoint } from '../io/generations.js';
 import { StepLog } from '../io/step-log.js';
 import type { Model } from '../layers/model.js';
+import { FORMAT, loadModel, type ModelCard, parseJson, saveModel } from '../models/file.js';
 import { native } from '../native.js';
 import { confusionSvg } from '../report/confusion.js';
 import { curvesSvg } from '../report/curves.js';
@@ -24,7 +25,6 @@ import {
 import { imageSources } from './inputs.js';
 import { bestEpoch, type EpochRecord, trainLoop } from './loop.js';
 import type { Evaluation } from './metrics.js';
-import { FORMAT, loadModel, type ModelCard, parseJson, saveModel } from './model-file.js';
 import { augmentedPicture } from './picture.js';
 import type { Recipe } from './recipe.js';
 import type { StepReport } from './training.js';

@@ -10,6 +10,7 @@ import { binaryCrossEntropy, correct, mseLoss, softmaxCrossEntropy, softTargets 
 import { accumulate, allFinite, clipScale, ema, globalNorm, scaleAll } from '../ops/optimizers.js';
 import { differentiate } from '../passes/autodiff.js';
 import { fuse } from '../passes/fuse.js';
+import { prune } from '../passes/prune.js';
 import { type OptimizerName, type OptimizerOptions, optimizerNamed } from './optimizer.js';
 
 export type LossName = 'cross_entropy' | 'mse' | 'binary_cross_entropy';
@@ -33,7 +34,7 @@ export interface StepOptions {
   readonly ema: boolean;
   /** Micro-batches a step. */
   readonly accumulate: number;
-  /** Weight of the loss at each named output of the model; those not named have 1. */
+  /** Weight of the loss at each named output; those not named have what the model says, or 1. */
   readonly outputWeights?: Readonly<Record<string, number>>;
   /** Report for every layer whether its result and gradients are finite, and update nothing. */
   readonly probes?: boolean;
@@ -207,7 +208,7 @@ function lossOf(graph: Graph, built: BuiltModel, options: StepOptions): { loss: 
   const parts: Value[] = [];
   let hit: Value | undefined;
   for (const [name, output] of Object.entries(built.outputs)) {
-    const weight = options.outputWeights?.[name] ?? 1;
+    const weight = options.outputWeights?.[name] ?? options.model.config.outputWeights?.[name] ?? 1;
     const labels = options.loss === 'cross_entropy' ? labelFeeds(graph, output, options.labelSmoothing) : undefined;
     let loss: Value;
     if (labels) {
@@ -245,7 +246,7 @@ export function firstNotFinite(results: Readonly<Record<string, ArrayLike<number
 }
 
 /**
- * The evaluation step: `input`'s feeds to the result `output` (and the model's other outputs by name).
+ * The evaluation step: `input`'s feeds to the result `output` (and the model's others by name, without side outputs).
  * @param average evaluate the moving averages instead of the trained tensors
  */
 export function evaluationGraph(model: Model, input: (graph: Graph) => Value, average = false): Graph {
@@ -255,7 +256,10 @@ export function evaluationGraph(model: Model, input: (graph: Graph) => Value, av
     inputs: { [model.config.inputs[0]!.name]: input(graph) },
     ...(average ? { nameInStore: emaName } : {}),
   });
-  for (const [name, value] of Object.entries(built.outputs)) graph.outputs.set(name, value);
+  for (const [name, value] of Object.entries(built.outputs)) {
+    if (!Object.hasOwn(model.config.outputWeights ?? {}, name)) graph.outputs.set(name, value);
+  }
+  prune(graph);
   fuse(graph);
   return graph;
 }

@@ -4,6 +4,7 @@ import { DlcourseError } from '../errors.js';
 import type { Graph } from '../graph/graph.js';
 import type { StateSpec } from '../layers/layer.js';
 import type { Model } from '../layers/model.js';
+import { defineState } from '../models/weights.js';
 import { Arena, type Data, Program, type Store } from '../runtime/program.js';
 import type { Feeds, Source } from './inputs.js';
 import { Counts, type Evaluation } from './metrics.js';
@@ -11,7 +12,6 @@ import { epochOrder } from './order.js';
 import type { Recipe } from './recipe.js';
 import { scheduleFactor } from './schedule.js';
 import { evaluationGraph, firstNotFinite, parameterGroups, type StepOptions, trainingGraph } from './step.js';
-import { defineState } from './weights.js';
 
 /** Where a training stands: everything that is not a tensor. */
 export interface Position {

@@ -6,7 +6,7 @@
  * the stride on the 3×3, no last norm.
  */
 
-import { add, batchNorm, conv2d, globalAvgPool, linear, relu, seq } from '../layers/index.js';
+import { batchNorm, conv2d, globalAvgPool, linear, relu, residualSum, seq } from '../layers/index.js';
 import type { Block } from '../layers/model.js';
 import { type BuildParameters, defineFamily, type Published, published } from './zoo.js';
 
@@ -38,7 +38,7 @@ export const preActivated =
     const projected = stride > 1 || x.shape[2] !== out;
     const y = branch(activated);
     const shortcut = projected ? x.model.scoped('shortcut', () => conv(out, 1, stride)(activated)) : x;
-    return x.model.scoped('add', () => add(y, shortcut));
+    return x.model.scoped('add', () => residualSum(y, shortcut));
   };
 
 /** Stages of `units` of the given widths, each but the first halving the resolution. */

@@ -16,6 +16,8 @@ export interface FormInfo {
    */
   readonly params: number;
   readonly multiplyAddsMillions: number;
+  /** Parameters with the auxiliary classifiers that training has, where there are some. */
+  readonly auxiliaryParams?: number;
   /** Published top-1 accuracy, a fraction; absent where none is known. */
   readonly top1?: number;
 }
@@ -23,6 +25,8 @@ export interface FormInfo {
 export interface BuildParameters {
   readonly form: Form;
   readonly classes: number;
+  /** With the auxiliary classifiers, as training wants them: side outputs of the model. */
+  readonly auxiliary: boolean;
 }
 
 export interface Network {
@@ -152,13 +156,21 @@ export function formFor(network: Network, height: number, width: number, asked?:
   return forms.includes(wanted) ? wanted : forms[0]!;
 }
 
+export interface NetworkOptions {
+  /** Default: by the input's size. */
+  readonly form?: Form | undefined;
+  /** Also build auxiliary classifiers, where the network has some (default: no). */
+  readonly auxiliary?: boolean;
+}
+
 /** Builds a network for an input shape [h, w, c] and a number of classes. */
 export async function buildNetwork(
   name: string,
   input: readonly [number, number, number],
   classes: number,
-  form?: Form,
+  { form, auxiliary = false }: NetworkOptions = {},
 ): Promise<Model> {
   const network = await findNetwork(name);
-  return Model.from(input, network.write({ form: formFor(network, input[0], input[1], form), classes }), name);
+  const chosen = formFor(network, input[0], input[1], form);
+  return Model.from(input, network.write({ form: chosen, classes, auxiliary }), name);
 }

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { encodeNpy } from '../../src/io/npy.js';
-import { loadModel } from '../../src/train/model-file.js';
+import { loadModel } from '../../src/models/file.js';
 import { dlcourse, type Ended } from './dlcourse.js';
 import { scratchFolder } from './scratch.js';
 

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { openDataset } from '../../src/data/open.js';
+import { loadModel } from '../../src/models/file.js';
 import { packageRoot } from '../../src/native.js';
-import { loadModel } from '../../src/train/model-file.js';
 import { dlcourse } from './dlcourse.js';
 import { scratchFolder } from './scratch.js';
 

@@ -26,13 +26,13 @@ import {
   silu,
   subsample,
 } from '../../src/layers/index.js';
+import { readState, writeState } from '../../src/models/weights.js';
 import { Program, Store } from '../../src/runtime/program.js';
 import type { Source } from '../../src/train/inputs.js';
 import { ArraySource } from '../../src/train/inputs.js';
 import { makeRecipe, type Recipe } from '../../src/train/recipe.js';
 import { evaluationGraph, slotName } from '../../src/train/step.js';
 import { Training } from '../../src/train/training.js';
-import { readState, writeState } from '../../src/train/weights.js';
 
 /** How much farther from the float64 truth than PyTorch's float32 we may be, and a floor where that was lucky. */
 const FACTOR = 8;

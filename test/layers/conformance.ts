@@ -7,12 +7,12 @@ import { expect } from '@jest/globals';
 import { elements, fixed, Graph, rows, type Value } from '../../src/graph/graph.js';
 import { type Block, batchNorm, Model, type ModelConfig, named } from '../../src/layers/index.js';
 import { generator } from '../../src/layers/initializers.js';
+import { defineState } from '../../src/models/weights.js';
 import { differentiate } from '../../src/passes/autodiff.js';
 import { fuse } from '../../src/passes/fuse.js';
 import { Program, Store } from '../../src/runtime/program.js';
 import { compile, load } from '../../src/train/learner.js';
 import { evaluationGraph } from '../../src/train/step.js';
-import { defineState } from '../../src/train/weights.js';
 
 export interface LayerCase {
   readonly input: readonly number[];

@@ -35,6 +35,7 @@ import {
   relu,
   reshapeTo,
   residual,
+  residualSum,
   resize,
   scaleChannels,
   seq,
@@ -75,6 +76,7 @@ const cases: Record<string, LayerCase[]> = {
     on(vector, x => add(x, x, tanh()(x))),
     on(image, x => relu()(add(...Array.from({ length: 11 }, () => tanh()(x))))),
   ],
+  residual: [on(image, x => residual(tanh())(x)), on(vector, x => residualSum(tanh()(x), x))],
   multiply: [on(image, x => multiply(x, tanh()(x))), on(vector, x => multiply(x, x))],
   scale_channels: [image, sequence].map(input =>
     on(input, x => scaleChannels(x, activate('sigmoid')(globalAvgPool()(x)))),

@@ -23,6 +23,7 @@ import {
   tanh,
 } from '../../src/layers/index.js';
 import { generator } from '../../src/layers/initializers.js';
+import { FORMAT } from '../../src/models/file.js';
 import { native } from '../../src/native.js';
 import { Store } from '../../src/runtime/program.js';
 import { parseAugmentation } from '../../src/train/augmentation.js';
@@ -30,7 +31,6 @@ import { readCheckpoint, restoreCheckpoint, saveCheckpoint, type TrainingRecord 
 import { ArraySource, type Feeds, ImageSource, type Source } from '../../src/train/inputs.js';
 import { compile } from '../../src/train/learner.js';
 import { type EpochRecord, trainLoop } from '../../src/train/loop.js';
-import { FORMAT } from '../../src/train/model-file.js';
 import { epochOrder } from '../../src/train/order.js';
 import { makeRecipe, type Recipe } from '../../src/train/recipe.js';
 import { defaultSchedule } from '../../src/train/schedule.js';

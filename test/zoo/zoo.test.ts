@@ -26,7 +26,7 @@ const multiplyAdds = (model: Model): number =>
   }, 0);
 
 describe.each(forms)('$name ($form)', ({ name, form, info, network }) => {
-  const model = Model.from(info.input, network.write({ form, classes: info.classes }), name);
+  const model = Model.from(info.input, network.write({ form, classes: info.classes, auxiliary: false }), name);
 
   test('has the published parameters and multiply-adds', () => {
     expect(model.parameters).toBe(info.params);
@@ -35,7 +35,7 @@ describe.each(forms)('$name ($form)', ({ name, form, info, network }) => {
 
   test('ends in one score a class, for any number of classes', async () => {
     expect(model.outputShape()).toEqual([info.classes]);
-    expect((await buildNetwork(name, info.input, 7, form)).outputShape()).toEqual([7]);
+    expect((await buildNetwork(name, info.input, 7, { form })).outputShape()).toEqual([7]);
   });
 
   test('is its saved description', () => {
@@ -92,7 +92,7 @@ function patterned(model: Model): Store {
 const pattern = Float32Array.from({ length: 4093 }, (_, i) => Math.sin(i * i));
 
 test.each(small)('%s (%s) runs', async (name, form, input) => {
-  const model = await buildNetwork(name, input, 5, form);
+  const model = await buildNetwork(name, input, 5, { form });
   const graph = evaluationGraph(model, g => g.feed('x', rows(input)));
   const store = patterned(model);
   const program = new Program(graph, { batch: 2, store });

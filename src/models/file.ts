@@ -135,7 +135,11 @@ function checkConfig(config: ModelConfig, path: string): void {
     typeof config.outputs === 'object' &&
     config.outputs !== null &&
     Object.values(config.outputs).length > 0 &&
-    Object.values(config.outputs).every(id => Number.isSafeInteger(id));
+    Object.values(config.outputs).every(id => Number.isSafeInteger(id)) &&
+    (config.outputWeights === undefined ||
+      (typeof config.outputWeights === 'object' &&
+        config.outputWeights !== null &&
+        Object.values(config.outputWeights).every(weight => typeof weight === 'number')));
   if (!ok) throw refused(path, 'the description of a model', 'something else');
 }
 
