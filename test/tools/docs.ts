@@ -7,13 +7,10 @@ import { exitStatus } from '../../src/errors.js';
 import { packageRoot } from '../../src/native.js';
 import { activations } from '../../src/ops/activations.js';
 import { allNetworks } from '../../src/zoo/zoo.js';
+import { number, percent, table } from './markdown.js';
+import { readTrainings, trainingTable } from './training-runs.js';
 
 const root = packageRoot();
-
-const table = (head: readonly string[], lines: readonly (readonly string[])[]): string =>
-  [head, head.map(() => '---'), ...lines].map(cells => `| ${cells.join(' | ')} |`).join('\n');
-
-const number = (n: number): string => n.toLocaleString('en-US');
 
 async function models(): Promise<string> {
   const lines = (await allNetworks()).flatMap(network =>
@@ -23,7 +20,7 @@ async function models(): Promise<string> {
       `${form}, ${info.input.join('×')}`,
       number(info.params),
       number(info.multiplyAddsMillions),
-      info.top1 === undefined ? '–' : `${(100 * info.top1).toFixed(2)} %`,
+      percent(info.top1),
     ]),
   );
   return table(['name', 'family', 'form', 'parameters', 'multiply-adds (M)', 'published top-1'], lines);
@@ -73,10 +70,11 @@ const generated: Record<string, () => string | Promise<string>> = {
   activations: activationTable,
   'exit-statuses': exits,
   help,
+  training: async () => trainingTable(readTrainings(), await allNetworks()),
 };
 
 let stale = false;
-for (const file of ['README.md', 'docs/cli.md']) {
+for (const file of ['README.md', 'docs/cli.md', 'docs/training.md']) {
   const path = join(root, file);
   const before = readFileSync(path, 'utf8');
   let after = before;
