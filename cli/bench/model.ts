@@ -158,6 +158,7 @@ function stepFeeds(model: Model, n: number, classes: number): Record<string, Dat
     momentum: Float32Array.of(0.9),
     clip: zero,
     loss_weight: one,
+    progress: one,
     random: Int32Array.of(1, 0, 0, 0),
   };
 }

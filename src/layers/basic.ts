@@ -3,11 +3,12 @@
 import type { Value } from '../graph/graph.js';
 import { flag, int, ints, list, oneOf, real } from '../graph/op.js';
 import { type ActivationName, activation, activations } from '../ops/activations.js';
-import { multiply as multiplyOp, reshape, scaleChannels as scaleChannelsOp, sum } from '../ops/arithmetic.js';
+import { multiply as multiplyOp, reshape, scale, scaleChannels as scaleChannelsOp, sum } from '../ops/arithmetic.js';
 import { logSoftmax as logSoftmaxOp, softmax as softmaxOp } from '../ops/loss.js';
 import { dropout as dropoutOp } from '../ops/random.js';
 import {
   concat as concatOp,
+  padGrad as cropOp,
   flatten as flattenOp,
   pad as padOp,
   resizeBilinear,
@@ -139,6 +140,14 @@ const padLayer = registerLayer({
 export const pad = (options: { pad?: readonly number[]; channels?: readonly number[]; value?: number }): Block =>
   layer(padLayer)(options);
 
+const cropLayer = registerLayer({
+  kind: 'crop',
+  config: { pixels: ints([0, 0, 0, 0], 0) },
+  build: (_, [x], c) => cropOp([x!], { pad: c.pixels })[0]!,
+});
+/** Without the outermost pixels: [top, bottom, left, right]. */
+export const crop = (pixels: readonly [number, number, number, number]): Block => layer(cropLayer)({ pixels });
+
 const subsampleLayer = registerLayer({
   kind: 'subsample',
   config: { stride: ints([1, 1], 1) },
@@ -172,16 +181,25 @@ export const reshapeTo = (shape: readonly number[]): Block => layer(reshapeLayer
 
 const dropoutLayer = registerLayer({
   kind: 'dropout',
-  config: { rate: real(0.5, 0, 1), per: oneOf('element', 'sample', 'channel') },
+  config: {
+    rate: real(0.5, 0, 1),
+    per: oneOf('element', 'sample', 'channel'),
+    schedule: oneOf('constant', 'linear'),
+  },
   build: (context, [x], c) => {
     if (!context.training || c.rate === 0) return x!;
-    const rate: Value = context.constant(c.rate);
+    const last: Value = context.constant(c.rate);
+    const rate = c.schedule === 'linear' ? scale([last, context.progress()])[0]! : last;
     return dropoutOp([x!, rate, context.random()], { key: hash32(context.path), per: c.per })[0]!;
   },
 });
 /** Zeroes each element with probability `rate` in training and scales the rest (Srivastava et al. 2014). */
 export const dropout = (rate: number): Block => layer(dropoutLayer)({ rate });
-/** Drops whole rows of a residual branch with probability `rate` in training (Huang et al. 2016). */
-export const stochasticDepth = (rate: number): Block => layer(dropoutLayer)({ rate, per: 'sample' });
+/**
+ * Drops whole rows of a branch with probability `rate` in training (Huang et al. 2016). With the `linear` schedule the
+ * rate grows from 0 to `rate` in the course of training (Zoph et al. 2017, scheduled drop path).
+ */
+export const stochasticDepth = (rate: number, options: { schedule?: 'constant' | 'linear' } = {}): Block =>
+  layer(dropoutLayer)({ rate, per: 'sample', ...options });
 /** Drops whole channels (Tompson et al. 2015). */
 export const channelDropout = (rate: number): Block => layer(dropoutLayer)({ rate, per: 'channel' });

@@ -41,6 +41,8 @@ export interface LayerContext {
   follow(statistic: Value, value: Value, momentum: number): void;
   /** Feed i32[4] that keys random masks: seed (low, high), step, index of the first row. */
   random(): Value;
+  /** Feed f32[1]: the share of training that is done, 0 to 1. */
+  progress(): Value;
   /** A fixed [1]. */
   constant(value: number): Value;
 }

@@ -239,6 +239,10 @@ class Context implements LayerContext {
     return this.graph.feed('random', fixed([4], 'i32'));
   }
 
+  progress(): Value {
+    return this.graph.feed('progress', fixed([1]));
+  }
+
   constant(value: number): Value {
     return fill([], { value, shape: [1] }, this.graph)[0]!;
   }

@@ -72,18 +72,19 @@ export const pad = defineOp({
   gradient: ({ dy, attributes: { pad, channels } }): Gradients => padGrad([dy[0]!], { pad, channels }),
 });
 
+/** The inverse: x without its border. */
 export const padGrad = defineOp({
   name: 'pad_grad',
   attributes: padding,
-  infer: ([dy], a) => {
-    const [h, w, c] = dy!.shape as [number, number, number];
-    return [
-      {
-        ...dy!,
-        shape: [h - a.pad[0]! - a.pad[1]!, w - a.pad[2]! - a.pad[3]!, c - a.channels[0]! - a.channels[1]!],
-      },
-    ];
+  infer: ([x], a, where) => {
+    const [h, w, c] = imageShape(x!, where);
+    const shape = [h - a.pad[0]! - a.pad[1]!, w - a.pad[2]! - a.pad[3]!, c - a.channels[0]! - a.channels[1]!];
+    if (shape.some(size => size < 1)) {
+      throw shapeError(where, `more than a border of ${[...a.pad, ...a.channels].join(', ')}`, showType(x!));
+    }
+    return [{ ...x!, shape }];
   },
+  gradient: ({ dy, attributes: { pad: border, channels } }): Gradients => pad([dy[0]!], { pad: border, channels }),
 });
 
 /** Every stride-th pixel, the first included (the identity shortcut of type A, He et al. 2015, section 4.2). */

@@ -55,8 +55,9 @@ export const emaName = (name: string): string => `ema/${name}`;
 const levels = (count: number): number => Math.floor(Math.log2(count)) + 1;
 
 /**
- * Feeds: those of `input`; labels, partner_labels (i32[n]) and mix (f32[n]), or target for the other losses; random (i32[4]);
- * `lr.<group>`, `decay.<group>`, the optimizer's scalars, `clip` (largest gradient norm, 0 = off), `ema_decay`,
+ * Feeds: those of `input`; labels, partner_labels (i32[n]) and mix (f32[n]), or target for the other losses; random
+ * (i32[4]) and progress (f32[1], the share of all steps that is done), where layers want them; `lr.<group>`,
+ * `decay.<group>`, the optimizer's scalars, `clip` (largest gradient norm, 0 = off), `ema_decay`,
  * `loss_weight` (f32[1], 1 where all micro-batches are of one size), `micro`, `micros` (i32[1], index of the micro-batch
  * and how many the step has), `keep_statistics` (f32[1], 0 in the first micro-batch, then 1).
  * Results: loss f32[1], norm f32[1], and hit i32[n] for cross-entropy.

@@ -193,6 +193,7 @@ export class Training {
       clip: f32(recipe.clip),
       // Averages of the first steps follow closely (as in TensorFlow's ExponentialMovingAverage).
       ema_decay: f32(Math.min(recipe.ema, (1 + step) / (10 + step))),
+      progress: f32(step / this.totalSteps),
       random: Int32Array.of(recipe.seed | 0, Math.floor(recipe.seed / 2 ** 32) | 0, step, samplesBefore),
     };
   }

@@ -15,6 +15,7 @@ import {
   concat,
   conv1d,
   conv2d,
+  crop,
   depthwiseConv2d,
   dropout,
   flatten,
@@ -96,6 +97,7 @@ const cases: Record<string, LayerCase[]> = {
   ],
   channel_shuffle: [on(image, channelShuffle(2)), on(sequence, channelShuffle(4)), on([2, 2, 6], channelShuffle(3))],
   pad: [on(image, pad({ pad: [1, 0, 2, 1] })), on(image, pad({ pad: [0, 1, 0, 0], channels: [1, 2], value: -0.5 }))],
+  crop: [on(image, crop([1, 0, 0, 2])), on([6, 7, 2], seq(tanh(), crop([2, 3, 1, 1])))],
   subsample: [on(image, subsample(2)), on([6, 7, 2], subsample(3))],
   resize: [
     on(image, resize([8, 6])),
@@ -111,6 +113,7 @@ const cases: Record<string, LayerCase[]> = {
     on(image, dropout(0.4)),
     on(vector, dropout(0.4)),
     on(image, stochasticDepth(0.5)),
+    on(image, stochasticDepth(0.5, { schedule: 'linear' })),
     on(image, channelDropout(0.5)),
   ],
   conv2d: [
@@ -323,6 +326,7 @@ describe('errors', () => {
     ['a pool larger than its input', [3, 3, 4], maxPool(4)],
     ['a pool of vectors', [4], maxPool(2)],
     ['padding of a sequence', [7, 4], pad({ pad: [1, 1, 1, 1] })],
+    ['a crop of all', [5, 5, 4], crop([2, 3, 0, 0])],
     ['subsampling of a sequence', [7, 4], subsample(2)],
     ['resizing of a sequence', [7, 4], resize([2, 2])],
     ['another number of elements', [7, 4], reshapeTo([5, 5])],

@@ -20,6 +20,7 @@ import {
   residual,
   seq,
   silu,
+  stochasticDepth,
   tanh,
 } from '../../src/layers/index.js';
 import { generator } from '../../src/layers/initializers.js';
@@ -186,6 +187,23 @@ describe('random numbers', () => {
     const losses = await dropped(1, 1);
     expect(new Set([...losses, ...(await dropped(2, 1)), ...(await dropped(1 + 2 ** 32, 1))]).size).toBe(9);
     for (const [i, loss] of (await dropped(1, 4)).entries()) expect(loss).toBeCloseTo(losses[i]!, 5);
+  });
+
+  test('a linear schedule drops nothing at first, and nearly its rate at last', async () => {
+    // Rows of 1, kept with probability 1 − r and divided by it, have a mean square of 1/(1 − r); r = 0, 1/4, 2/4, 3/4.
+    const count = 4096;
+    const only = Model.from(
+      [1],
+      seq({ drop: stochasticDepth(1, { schedule: 'linear' }), fc: linear(1, { bias: false }) }),
+    );
+    const train = new ArraySource(new Float32Array(count).fill(1), [1], new Float32Array(count));
+    const one = training({ batchSize: count, lr: 0, epochs: 4, loss: 'mse', accumulate: 2 }, { model: only, train });
+    one.store.write('fc.weight', Float32Array.of(1));
+    const [first, ...losses] = await steps(one.training, 4);
+    expect(first).toBe(1);
+    losses.forEach((loss, i) => {
+      expect(Math.abs(loss * (1 - (i + 1) / 4) - 1)).toBeLessThan(0.1);
+    });
   });
 });
 
