@@ -51,3 +51,17 @@ export const preparations = {
   /** TensorFlow's and timm's "inception": to [−1, 1]. */
   tf: { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
 } as const;
+
+/** The preprocessing of ImageNet weights: 224 pixels, bilinear, torchvision's mean and deviation unless said otherwise. */
+export const imagenetPictures = (
+  differing: Partial<PublishedPreprocessing> & Pick<PublishedPreprocessing, 'resize'>,
+): PublishedPreprocessing => ({ crop: 224, interpolation: 'linear', ...preparations.torch, ...differing });
+
+const whole = { resize: 32, crop: 32, interpolation: 'linear' } as const;
+
+/** Pictures of 32 pixels as they are, by collection. */
+export const cifarPictures = {
+  kuangliu: { ...whole, mean: [0.4914, 0.4822, 0.4465], std: [0.2023, 0.1994, 0.201] },
+  akamaster: { ...whole, ...preparations.torch },
+  weiaicunzai: { ...whole, mean: [0.5071, 0.4865, 0.4409], std: [0.2673, 0.2564, 0.2762] },
+} as const satisfies Partial<Record<LayoutName, PublishedPreprocessing>>;

@@ -1,6 +1,24 @@
-// All layouts. The only list: recognition, import and export read it.
+// All layouts. The only list: recognition, import and export read it. Where two fit a file alike, the first is taken.
 
+import { alexnetLayouts } from './alexnet.js';
+import { densenetLayouts } from './densenet.js';
 import type { Layout } from './layout.js';
+import { mobilenetLayouts } from './mobilenet.js';
+import { preactResnetLayouts } from './preact_resnet.js';
 import { resnetLayouts } from './resnet.js';
+import { seResnetLayouts } from './se_resnet.js';
+import { shufflenetLayouts } from './shufflenet.js';
+import { squeezenetLayouts } from './squeezenet.js';
+import { vggLayouts } from './vgg.js';
 
-export const layouts: readonly Layout[] = [...resnetLayouts];
+export const layouts: readonly Layout[] = [
+  ...alexnetLayouts,
+  ...vggLayouts,
+  ...resnetLayouts,
+  ...squeezenetLayouts,
+  ...densenetLayouts,
+  ...preactResnetLayouts,
+  ...seResnetLayouts,
+  ...mobilenetLayouts,
+  ...shufflenetLayouts,
+];
