@@ -1,7 +1,7 @@
 // Convolutions and the linear layer.
 
 import { showType, type Value } from '../graph/graph.js';
-import { flag, int, list, oneOf, shapeError } from '../graph/op.js';
+import { type AttributeSpec, flag, int, list, oneOf, shapeError } from '../graph/op.js';
 import { reshape } from '../ops/arithmetic.js';
 import { conv2d as conv2dOp } from '../ops/conv2d.js';
 import { type Initializer, type InitializerName, initializerNames, weightInitializer } from './initializers.js';
@@ -13,6 +13,14 @@ export type Padding = number | 'same' | 'valid' | readonly number[];
 const [firstInitializer, ...otherInitializers] = initializerNames;
 
 const width = int(1, 1, 1 << 20);
+
+/** Where biases begin: at a number, or as `init` has it. */
+const biasInit: AttributeSpec<BiasInit> = {
+  initial: 'init',
+  check: v =>
+    v === 'init' || (typeof v === 'number' && Number.isFinite(v)) ? undefined : "a finite number, or 'init'",
+};
+type BiasInit = number | 'init';
 
 const convConfig = {
   channels: width,
@@ -26,6 +34,7 @@ const convConfig = {
   groups: width,
   bias: flag(true),
   init: oneOf<InitializerName>(firstInitializer, ...otherInitializers),
+  bias_init: biasInit,
 };
 
 /** Padding of one axis: `same` gives ⌈n/s⌉ windows, the odd pixel after (TensorFlow's rule). */
@@ -44,6 +53,7 @@ interface ConvConfig {
   groups: number;
   bias: boolean;
   init: InitializerName;
+  bias_init: BiasInit;
 }
 
 function buildConv(context: LayerContext, x: Value, c: ConvConfig): Value {
@@ -65,13 +75,14 @@ function buildConv(context: LayerContext, x: Value, c: ConvConfig): Value {
   const fanOut = c.channels * c.kernel[0]! * c.kernel[1]!;
   const shape = [...c.kernel, ic / c.groups, c.channels];
   const weight = context.parameter('weight', shape, weightInitializer(c.init, fanIn, fanOut), 'weight', 'conv');
-  const bias = c.bias ? [context.parameter('bias', [c.channels], biasInitializer(c.init, fanIn), 'bias')] : [];
+  const bias = c.bias ? [context.parameter('bias', [c.channels], biasInitializer(c, fanIn), 'bias')] : [];
   const { stride, dilation, groups } = c;
   return conv2dOp([x, weight, ...bias], { stride, pad, dilation, groups, bias: c.bias })[0]!;
 }
 
 /** PyTorch's biases are U(−1/√fanIn, 1/√fanIn); the named schemes begin at 0. */
-function biasInitializer(init: InitializerName, fanIn: number): Initializer {
+function biasInitializer({ init, bias_init }: Pick<ConvConfig, 'init' | 'bias_init'>, fanIn: number): Initializer {
+  if (bias_init !== 'init') return { kind: 'constant', value: bias_init };
   return init === 'default' ? { kind: 'uniform', bound: 1 / Math.sqrt(fanIn) } : { kind: 'constant', value: 0 };
 }
 
@@ -101,7 +112,12 @@ const conv1dLayer = registerLayer({
 
 const linearLayer = registerLayer({
   kind: 'linear',
-  config: { features: width, bias: flag(true), init: oneOf<InitializerName>(firstInitializer, ...otherInitializers) },
+  config: {
+    features: width,
+    bias: flag(true),
+    init: oneOf<InitializerName>(firstInitializer, ...otherInitializers),
+    bias_init: biasInit,
+  },
   build: (context, [x], c) => {
     const features = x!.type.shape.at(-1)!;
     if (x!.type.shape.length !== 1) {
@@ -115,7 +131,7 @@ const linearLayer = registerLayer({
       'weight',
       'linear',
     );
-    const bias = c.bias ? [context.parameter('bias', [c.features], biasInitializer(c.init, features), 'bias')] : [];
+    const bias = c.bias ? [context.parameter('bias', [c.features], biasInitializer(c, features), 'bias')] : [];
     const y = conv2dOp([pixel, weight, ...bias], { bias: c.bias })[0]!;
     return reshape([y], { shape: [c.features] })[0]!;
   },
@@ -129,6 +145,8 @@ export interface ConvOptions {
   groups?: number;
   bias?: boolean;
   init?: InitializerName;
+  /** Where biases begin; default: as `init` has it. */
+  biasInit?: number;
 }
 
 const axes = (value: number | readonly number[], n: number): number[] =>
@@ -160,6 +178,7 @@ function convBlock(n: 1 | 2, channels: number, kernel: number | readonly number[
     groups: options.groups ?? 1,
     bias: options.bias ?? true,
     init: options.init ?? 'default',
+    bias_init: options.biasInit ?? 'init',
   });
 }
 
@@ -190,5 +209,7 @@ export const depthwiseConv2d =
   };
 
 /** Fully connected layer: y = x·W + b, n×c to n×features. */
-export const linear = (features: number, options: { bias?: boolean; init?: InitializerName } = {}): Block =>
-  layer(linearLayer)({ features, ...options });
+export const linear = (
+  features: number,
+  { biasInit, ...options }: { bias?: boolean; init?: InitializerName; biasInit?: number } = {},
+): Block => layer(linearLayer)({ features, ...options, bias_init: biasInit ?? 'init' });

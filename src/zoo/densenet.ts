@@ -74,6 +74,11 @@ export default defineFamily(
     densenet161: densenet(48, [6, 12, 36, 24], [26_482_378, 2467.55], [28_681_000, 7727.91, 0.7714]),
     densenet169: densenet(32, [6, 12, 32, 32], [12_493_322, 1059.8], [14_149_480, 3359.84, 0.756]),
     densenet201: densenet(32, [6, 12, 48, 32], [18_104_330, 1363.89], [20_013_928, 4291.37, 0.769]),
+    // kuangliu's for CIFAR: DenseNet-121 with k = 12.
+    densenet_cifar: {
+      forms: published({ cifar: [1_000_618, 125.34] }),
+      write: ({ classes }) => network(smallStem(12), 12, [6, 12, 24, 16], true, classes),
+    },
     // DenseNet-BC for CIFAR, depth 100 and k = 12: three blocks of (100 − 4)/6 bottlenecks.
     densenet_bc100: {
       forms: published({ cifar: [769_162, 287.93, 0.9549] }),

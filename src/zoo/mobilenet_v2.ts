@@ -1,7 +1,9 @@
 /**
  * MobileNetV2. Sandler, Howard, Zhu, Zhmoginov & Chen 2018, MobileNetV2: Inverted residuals and linear bottlenecks,
  * table 2, as torchvision writes it. The CIFAR form keeps full resolution for longer: the stem and the second stage
- * have stride 1, as in kuangliu/pytorch-cifar, whose shortcuts and first expansion it also takes.
+ * have stride 1, as in kuangliu/pytorch-cifar, whose shortcuts and first expansion it also takes. A width multiplier
+ * (section 6.1) acts on all widths but a head that would become narrower; the figures of such networks were counted in
+ * PyTorch.
  */
 
 import {
@@ -18,7 +20,7 @@ import {
 } from '../layers/index.js';
 import type { Block } from '../layers/model.js';
 import { convBn } from './blocks.js';
-import { type BuildParameters, defineFamily, type Form } from './zoo.js';
+import { type BuildParameters, defineFamily, type Form, type Published, published } from './zoo.js';
 
 const stages = [
   // expansion, width, repeats, stride, stride in the CIFAR form
@@ -51,16 +53,32 @@ const invertedResidual =
     return residual(branch, c === width ? undefined : convBn(width, 1, { activation: 'none', init }))(x);
   };
 
-const write = ({ form, classes }: BuildParameters): Block => {
+/** To the nearest 8, but never below 90 % of what was asked. */
+const rounded = (width: number): number => {
+  const nearest = Math.max(8, Math.floor((width + 4) / 8) * 8);
+  return nearest < 0.9 * width ? nearest + 8 : nearest;
+};
+
+const network = (multiplier: number, cifar: Published, imagenet: Published) => ({
+  forms: published({ cifar, imagenet }),
+  write: (parameters: BuildParameters) => write(multiplier, parameters),
+});
+
+const write = (multiplier: number, { form, classes }: BuildParameters): Block => {
   const units = stages.flatMap(([expansion, width, repeats, stride, cifarStride]) =>
     Array.from({ length: repeats }, (_, i) =>
-      invertedResidual(form, expansion, width, i > 0 ? 1 : form === 'cifar' ? cifarStride : stride),
+      invertedResidual(
+        form,
+        expansion,
+        rounded(width * multiplier),
+        i > 0 ? 1 : form === 'cifar' ? cifarStride : stride,
+      ),
     ),
   );
   return seq({
-    stem: convBn(32, 3, { stride: form === 'cifar' ? 1 : 2, activation: activation[form], init }),
+    stem: convBn(rounded(32 * multiplier), 3, { stride: form === 'cifar' ? 1 : 2, activation: activation[form], init }),
     blocks: seq(...units),
-    head: convBn(1280, 1, { activation: activation[form], init }),
+    head: convBn(rounded(1280 * Math.max(1, multiplier)), 1, { activation: activation[form], init }),
     pool: globalAvgPool(),
     dropout: form === 'cifar' ? undefined : dropout(0.2),
     fc: linear(classes, { init: 'normal_0.01' }),
@@ -70,18 +88,13 @@ const write = ({ form, classes }: BuildParameters): Block => {
 export default defineFamily(
   { family: 'MobileNet', paper: 'MobileNetV2: Inverted residuals and linear bottlenecks', year: 2018 },
   {
-    mobilenet_v2: {
-      forms: {
-        cifar: { input: [32, 32, 3], classes: 10, params: 2_296_922, multiplyAddsMillions: 91.15, top1: 0.9443 },
-        imagenet: {
-          input: [224, 224, 3],
-          classes: 1000,
-          params: 3_504_872,
-          multiplyAddsMillions: 300.77,
-          top1: 0.7188,
-        },
-      },
-      write,
-    },
+    // width multiplier; CIFAR and ImageNet: parameters, multiply-adds in millions, accuracy (of other widths TF-slim's)
+    mobilenet_v2: network(1, [2_296_922, 91.15, 0.9443], [3_504_872, 300.77, 0.7188]),
+    mobilenet_v2_x0_25: network(0.25, [254_794, 9.62], [1_519_112, 37.2]),
+    mobilenet_v2_x0_35: network(0.35, [416_698, 16.15], [1_677_128, 59.29, 0.603]),
+    mobilenet_v2_x0_5: network(0.5, [715_834, 28.8], [1_968_680, 97.13, 0.654]),
+    mobilenet_v2_x0_75: network(0.75, [1_402_586, 61.37], [2_636_424, 209.07, 0.698]),
+    mobilenet_v2_x1_3: network(1.3, [3_839_818, 153.26], [5_386_792, 509.37, 0.744]),
+    mobilenet_v2_x1_4: network(1.4, [4_451_626, 176.77], [6_108_776, 582.2, 0.75]),
   },
 );

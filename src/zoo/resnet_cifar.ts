@@ -54,5 +54,6 @@ export default defineFamily(
     resnet44: network(44, 658_586, 97.17, 0.9283),
     resnet56: network(56, 853_018, 125.49, 0.9303),
     resnet110: network(110, 1_727_962, 252.89, 0.9357),
+    resnet1202: network(1202, 19_421_274, 2829.24, 0.9207),
   },
 );

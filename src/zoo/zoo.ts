@@ -49,8 +49,14 @@ export function defineFamily(
 /** Published figures of one form, as families list them. */
 export type Published = readonly [params: number, multiplyAddsMillions: number, top1?: number];
 
-/** Forms with the usual inputs: 32×32 pixels and 10 classes, 224×224 and 1000. */
-export function published(figures: Partial<Record<Form, Published>>): Network['forms'] {
+/**
+ * Forms with the usual inputs: 32×32 pixels and 10 classes, 224×224 and 1000.
+ * @param auxiliary parameters with auxiliary classifiers
+ */
+export function published(
+  figures: Partial<Record<Form, Published>>,
+  auxiliary: Partial<Record<Form, number>> = {},
+): Network['forms'] {
   const usual = {
     cifar: { input: [32, 32, 3], classes: 10 },
     imagenet: { input: [224, 224, 3], classes: 1000 },
@@ -58,27 +64,40 @@ export function published(figures: Partial<Record<Form, Published>>): Network['f
   return Object.fromEntries(
     Object.entries(figures).map(([form, [params, multiplyAddsMillions, top1]]) => [
       form,
-      { ...usual[form as Form], params, multiplyAddsMillions, ...(top1 === undefined ? {} : { top1 }) },
+      {
+        ...usual[form as Form],
+        params,
+        multiplyAddsMillions,
+        ...(auxiliary[form as Form] === undefined ? {} : { auxiliaryParams: auxiliary[form as Form] }),
+        ...(top1 === undefined ? {} : { top1 }),
+      },
     ]),
   );
 }
 
 /** Families by the names in them; each file is imported when it is needed. The only list. */
 const files: readonly { names: readonly string[]; load: () => Promise<{ default: Network[] }> }[] = [
-  { names: ['lenet5'], load: () => import('./lenet.js') },
+  { names: ['lenet5', 'lenet'], load: () => import('./lenet.js') },
   { names: ['alexnet', 'alexnet_grouped'], load: () => import('./alexnet.js') },
   {
     names: ['vgg11', 'vgg13', 'vgg16', 'vgg19'].flatMap(name => [name, `${name}_bn`]),
     load: () => import('./vgg.js'),
   },
-  { names: ['resnet20', 'resnet32', 'resnet44', 'resnet56', 'resnet110'], load: () => import('./resnet_cifar.js') },
+  { names: ['googlenet'], load: () => import('./googlenet.js') },
+  { names: ['googlenet_2014'], load: () => import('./googlenet_2014.js') },
+  { names: ['inception_v3'], load: () => import('./inception_v3.js') },
+  { names: ['xception'], load: () => import('./xception.js') },
+  {
+    names: ['resnet20', 'resnet32', 'resnet44', 'resnet56', 'resnet110', 'resnet1202'],
+    load: () => import('./resnet_cifar.js'),
+  },
   { names: ['resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'], load: () => import('./resnet.js') },
   { names: ['squeezenet1_0', 'squeezenet1_1'], load: () => import('./squeezenet.js') },
   {
-    names: ['densenet121', 'densenet161', 'densenet169', 'densenet201', 'densenet_bc100'],
+    names: ['densenet121', 'densenet161', 'densenet169', 'densenet201', 'densenet_cifar', 'densenet_bc100'],
     load: () => import('./densenet.js'),
   },
-  { names: ['wide_resnet50_2'], load: () => import('./wide_resnet.js') },
+  { names: ['wide_resnet50_2', 'wide_resnet101_2'], load: () => import('./wide_resnet.js') },
   {
     names: [
       ...['resnext50_32x4d', 'resnext101_32x8d', 'resnext101_64x4d'],
@@ -95,10 +114,15 @@ const files: readonly { names: readonly string[]; load: () => Promise<{ default:
     load: () => import('./se_resnet.js'),
   },
   {
-    names: ['', '_x0_75', '_x0_5', '_x0_25'].map(width => `mobilenet_v1${width}`),
+    names: ['', '_symmetric'].flatMap(style =>
+      ['', '_x0_75', '_x0_5', '_x0_25'].map(width => `mobilenet_v1${style}${width}`),
+    ),
     load: () => import('./mobilenet_v1.js'),
   },
-  { names: ['mobilenet_v2'], load: () => import('./mobilenet_v2.js') },
+  {
+    names: ['', '_x0_25', '_x0_35', '_x0_5', '_x0_75', '_x1_3', '_x1_4'].map(width => `mobilenet_v2${width}`),
+    load: () => import('./mobilenet_v2.js'),
+  },
   {
     names: [
       ...['g1', 'g2', 'g3', 'g4', 'g8'],

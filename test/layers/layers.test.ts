@@ -277,6 +277,20 @@ describe('initial values', () => {
     expect(Math.max(...bias.map(Math.abs)) <= (init === 'default' ? 1 / 12 : 0)).toBe(true);
   });
 
+  test('biases begin where they are told to', () => {
+    const write = seq({
+      conv: conv2d(3, 1, { biasInit: 1 }),
+      plain: conv2d(3, 1, { init: 'normal_0.01' }),
+      flatten: flatten(),
+      fc: linear(2, { biasInit: -0.25, init: 'normal_0.01' }),
+    });
+    const model = Model.from([1, 1, 4], write);
+    const { store } = compile(Model.fromConfig(JSON.parse(JSON.stringify(model.config)) as ModelConfig));
+    expect([...store.read('conv.bias')]).toEqual([1, 1, 1]);
+    expect([...store.read('plain.bias')]).toEqual([0, 0, 0]);
+    expect([...store.read('fc.bias')]).toEqual([-0.25, -0.25]);
+  });
+
   test('norms begin as the identity, or as nothing', () => {
     const { store } = compile(Model.from([4], seq(batchNorm(), batchNorm({ zeroGamma: true }))));
     const values = ['0.weight', '0.bias', '0.running_mean', '0.running_var', '1.weight'].map(
@@ -351,6 +365,7 @@ describe('errors', () => {
     ['bins of 0', adaptiveAvgPool(0)],
     ['a window of 0 channels', localResponseNorm({ size: 0 })],
     ['a window of half a channel', localResponseNorm({ size: 1.5 })],
+    ['biases from nowhere', conv2d(3, 3, { biasInit: Number.NaN })],
     ['no epsilon', batchNorm({ epsilon: Number.NaN })],
     ['padding as wide as the pool', maxPool(2, { padding: 2 })],
   ] as [string, LayerCase['write']][])('%s is refused', (_, block) => {

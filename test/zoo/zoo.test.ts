@@ -33,6 +33,15 @@ describe.each(forms)('$name ($form)', ({ name, form, info, network }) => {
     expect(Math.abs(multiplyAdds(model) / 1e6 - info.multiplyAddsMillions)).toBeLessThanOrEqual(0.005 + 1e-9);
   });
 
+  test('has its auxiliary classifiers when asked', () => {
+    const whole = Model.from(info.input, network.write({ form, classes: info.classes, auxiliary: true }), name);
+    expect(whole.parameters).toBe(info.auxiliaryParams ?? info.params);
+    const [main, ...sides] = Object.keys(whole.config.outputs);
+    expect(sides.length > 0).toBe(info.auxiliaryParams !== undefined);
+    for (const output of [main!, ...sides]) expect(whole.outputShape(output)).toEqual([info.classes]);
+    for (const side of sides) expect(whole.config.outputWeights?.[side]).toBeGreaterThan(0);
+  });
+
   test('ends in one score a class, for any number of classes', async () => {
     expect(model.outputShape()).toEqual([info.classes]);
     expect((await buildNetwork(name, info.input, 7, { form })).outputShape()).toEqual([7]);
