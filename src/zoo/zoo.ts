@@ -118,6 +118,10 @@ const files: readonly { names: readonly string[]; load: () => Promise<{ default:
     load: () => import('./senet.js'),
   },
   {
+    names: ['dpn26', ...[68, 92, 98, 107, 131].flatMap(depth => [`dpn${depth}`, `dpn${depth}_timm`])],
+    load: () => import('./dpn.js'),
+  },
+  {
     names: ['', '_symmetric'].flatMap(style =>
       ['', '_x0_75', '_x0_5', '_x0_25'].map(width => `mobilenet_v1${style}${width}`),
     ),
