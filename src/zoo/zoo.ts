@@ -122,6 +122,10 @@ const files: readonly { names: readonly string[]; load: () => Promise<{ default:
     load: () => import('./dpn.js'),
   },
   {
+    names: ['nasnet_a_large', 'nasnet_a_mobile', 'nasnet_a_cifar'],
+    load: () => import('./nasnet.js'),
+  },
+  {
     names: ['', '_symmetric'].flatMap(style =>
       ['', '_x0_75', '_x0_5', '_x0_25'].map(width => `mobilenet_v1${style}${width}`),
     ),
