@@ -7,7 +7,6 @@
  */
 
 import {
-  add,
   avgPool,
   batchNorm,
   channelShuffle,
@@ -18,6 +17,7 @@ import {
   linear,
   maxPool,
   relu,
+  residualSum,
   seq,
 } from '../layers/index.js';
 import type { Block } from '../layers/model.js';
@@ -44,7 +44,7 @@ const unit =
       expand: seq({ conv: conv2d(added, 1, { groups, bias: false, init }), bn: batchNorm() }),
     });
     const y = x.model.scoped('branch', () => branch(x));
-    if (stride === 1) return seq({ sum: t => add(t, x), relu: relu() })(y);
+    if (stride === 1) return seq({ sum: t => residualSum(t, x), relu: relu() })(y);
     const pooled = x.model.scoped('pool', () => avgPool(3, { stride, padding: 1 })(x));
     return seq({ concat: t => (form === 'cifar' ? concat(t, pooled) : concat(pooled, t)), relu: relu() })(y);
   };
