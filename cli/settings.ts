@@ -6,7 +6,7 @@ import { DlcourseError, nearest } from '../src/errors.js';
 import { readError } from '../src/io/filesystem.js';
 import { type Kind, readValue } from './values.js';
 
-export type Origin = 'flag' | 'environment' | 'config' | 'default';
+export type Origin = 'flag' | 'environment' | 'config' | 'recipe' | 'default';
 
 export interface Setting<T> {
   /** `--batch-size <n>` */
@@ -49,12 +49,22 @@ export function optionsOf(settings: Settings): Option[] {
 /** `batchSize` → `DLCOURSE_BATCH_SIZE` */
 export const environmentName = (key: string): string => `DLCOURSE_${key.replace(/[A-Z]/g, c => `_${c}`).toUpperCase()}`;
 
-/** Flag before environment before config before default; every value is checked, with the place it came from. */
+/** Values that a command works out for itself, as written, and what they count as. */
+export interface Proposed {
+  readonly origin: 'recipe' | 'default';
+  readonly values: Readonly<Record<string, string>>;
+}
+
+/**
+ * Flag before environment before config before what is proposed before default; every value is checked, with the place
+ * it came from.
+ */
 export function resolveSettings<S extends Settings>(
   settings: S,
   flags: Readonly<Record<string, unknown>>,
   config: { readonly path: string; readonly values: Readonly<Record<string, string>> } | undefined,
   env: NodeJS.ProcessEnv = process.env,
+  proposed?: Proposed,
 ): Resolved<S> {
   const values: Record<string, unknown> = {};
   const written: Record<string, string> = {};
@@ -65,6 +75,7 @@ export function resolveSettings<S extends Settings>(
       ['flag', flags[key] === undefined ? undefined : String(flags[key]), flag.split(' ')[0]!],
       ['environment', env[variable] || undefined, variable],
       ['config', config?.values[key], `${config?.path}: ${key}`],
+      [proposed?.origin ?? 'recipe', proposed?.values[key], `${proposed?.origin}: ${key}`],
       ['default', initial, key],
     ];
     const found = sources.find(([, text]) => text !== undefined);

@@ -1,12 +1,14 @@
 // The settings of a training: one table that flags, environment, config files and the run's own config share.
 
+import { type InitializerName, initializerNames } from '../src/layers/initializers.js';
 import { type Augmentation, parseAugmentation } from '../src/train/augmentation.js';
 import { defaultRun } from '../src/train/defaults.js';
 import { type OptimizerName, optimizers } from '../src/train/optimizer.js';
 import type { Recipe } from '../src/train/recipe.js';
+import { type RecipeName, recipeNames, type WrittenRecipe } from '../src/train/recipes.js';
 import { defaultSchedule, scheduleNames } from '../src/train/schedule.js';
 import { type Resolved, setting, type Values } from './settings.js';
-import { choice, choices, epochList, interval, type Kind, real, size, text, whole, yes } from './values.js';
+import { choice, choices, epochList, interval, type Kind, real, size, text, whole, wholeOr, yes } from './values.js';
 
 const optimizerNames = Object.keys(optimizers) as OptimizerName[];
 const extraFormats = ['gif', 'tiff', 'avif'] as const;
@@ -36,22 +38,39 @@ export const dataSettings = {
 export const trainSettings = {
   model: setting('--model <name>', "a network of 'dlcourse models'", text, { initial: defaultRun.model }),
   data: setting('--data <dir|name>', "a folder, or a name of 'dlcourse data ls'", text, { initial: defaultRun.data }),
+  recipe: setting(
+    '--recipe <name>',
+    `values of what is not given: ${recipeNames.join(', ')}`,
+    choice<RecipeName>(recipeNames),
+    {
+      initial: 'quick',
+    },
+  ),
   epochs: setting('--epochs <n>', 'passes over the training images', whole(1), { initial: defaultRun.epochs }),
   batchSize: setting('--batch-size <n>', 'images a step', whole(1, 2 ** 20), { initial: defaultRun.batchSize }),
   lr: setting('--lr <x>', `largest learning rate (default: ${defaultRun.lr}, or the optimizer's)`, real(0, 1e6)),
+  backboneLr: setting('--backbone-lr <x>', 'that of all but the head (default: the same)', real(0, 1e6)),
   optimizer: setting('--optimizer <name>', optimizerNames.join(', '), choice(optimizerNames), {
     initial: defaultRun.optimizer,
   }),
   momentum: setting('--momentum <x>', "of SGD and RMSprop (default: the optimizer's)", real(0, 1, true)),
   weightDecay: setting('--weight-decay <x>', `default: ${defaultRun.weightDecay}, or the optimizer's`, real(0, 1e6)),
-  exemptNorms: setting('--exempt-norms', 'norms and biases do not decay', yes),
+  nesterov: setting('--nesterov [yes]', "Nesterov's momentum in SGD (default: true)", yes),
+  alpha: setting('--alpha <x>', "RMSprop's decay of squares (default: 0.99)", real(0, 1, true)),
+  epsilon: setting('--epsilon <x>', "Adam's and RMSprop's (default: 1e-8)", real(0, 1)),
+  exemptNorms: setting('--exempt-norms [yes]', 'norms and biases do not decay', yes),
   schedule: setting('--schedule <name>', scheduleNames.join(', '), choice(scheduleNames), {
     initial: defaultRun.schedule,
   }),
   warmup: setting('--warmup <epochs>', 'epochs in which the rate rises from 0 (default: 0)', real(0, 1e6)),
   milestones: setting('--milestones <epochs>', 'multi_step: when the rate falls, such as 60,80', epochList),
   stepEpochs: setting('--step-epochs <n>', 'step: epochs between falls (default: 30)', whole(1)),
-  gamma: setting('--gamma <x>', 'step, multi_step: factor of a fall (default: 0.1)', real(0, 1)),
+  gamma: setting(
+    '--gamma <x>',
+    'step, multi_step: factor of a fall; exponential: of the end (default: 0.1)',
+    real(0, 1),
+  ),
+  power: setting('--power <x>', 'polynomial: its exponent (default: 1)', real(0, 100)),
   augment: setting(
     '--augment <list>',
     'none, or crop=4,flip,resized,cutout,erasing,jitter,lighting,mixup,cutmix',
@@ -76,7 +95,29 @@ export const trainSettings = {
   seed: setting('--seed <n>', 'of weights, order and augmentation', whole(0), { initial: defaultRun.seed }),
   ...dataSettings,
   form: setting('--form <name>', "the network's form (default: cifar up to 64 pixels)", choice(forms)),
+  dropout: setting('--dropout <rate>', 'share of the features dropped before the classifier', real(0, 1, true)),
+  stochasticDepth: setting(
+    '--stochastic-depth <rate>',
+    'drop residual branches in training: so many of the last, fewer before',
+    real(0, 1, true),
+  ),
+  squeezeExcitation: setting(
+    '--squeeze-excitation [reduction]',
+    'gates on the channels of residual branches (reduction: 16)',
+    wholeOr(16, 1),
+  ),
+  initialisation: setting(
+    '--initialisation <name>',
+    `of convolutions and linear layers: network, ${initializerNames.join(', ')} (default: network)`,
+    choice<'network' | InitializerName>(['network', ...initializerNames]),
+  ),
   init: setting('--init <weights>', 'begin with the weights of this model file or run', text),
+  freeze: setting(
+    '--freeze <what>',
+    'backbone (all but the head), or tensors such as stem,stage1.*: not trained',
+    text,
+  ),
+  unfreezeAfter: setting('--unfreeze-after <epochs>', 'train everything after so many epochs', whole(1)),
   saveEvery: setting(
     '--save-every <n|minutes>',
     'steps, or minutes such as 10m, between checkpoints; each epoch has one',
@@ -97,19 +138,22 @@ export type TrainValues = Values<typeof trainSettings>;
 export type TrainSettings = Resolved<typeof trainSettings>;
 
 /** The part of the settings that is the recipe. What is not set is left to makeRecipe. */
-export function recipeOf({ values: v, origins }: TrainSettings): Partial<Recipe> {
-  // The default run's rate and decay are for its optimizer; another one brings its own.
-  const own = origins['optimizer'] === 'default' || v.optimizer === defaultRun.optimizer;
-  const usual = (key: 'lr' | 'weightDecay' | 'momentum') => v[key] ?? (own ? Number(defaultRun[key]) : undefined);
+export function recipeOf({ values: v }: TrainSettings): Partial<Recipe> {
   return {
     epochs: v.epochs,
     batchSize: v.batchSize,
     accumulate: v.accumulate,
     seed: v.seed,
     optimizer: v.optimizer,
-    lr: usual('lr'),
-    weightDecay: usual('weightDecay'),
-    momentum: usual('momentum'),
+    lr: v.lr,
+    backboneLr: v.backboneLr,
+    freeze: v.freeze,
+    unfreezeAfter: v.unfreezeAfter,
+    weightDecay: v.weightDecay,
+    momentum: v.momentum,
+    nesterov: v.nesterov,
+    alpha: v.alpha,
+    epsilon: v.epsilon,
     exemptNorms: v.exemptNorms,
     schedule: {
       ...defaultSchedule,
@@ -118,6 +162,7 @@ export function recipeOf({ values: v, origins }: TrainSettings): Partial<Recipe>
       stepEpochs: v.stepEpochs ?? defaultSchedule.stepEpochs,
       milestones: v.milestones ?? defaultSchedule.milestones,
       gamma: v.gamma ?? defaultSchedule.gamma,
+      power: v.power ?? defaultSchedule.power,
     },
     augmentation: v.augment,
     labelSmoothing: v.labelSmoothing,
@@ -127,6 +172,45 @@ export function recipeOf({ values: v, origins }: TrainSettings): Partial<Recipe>
     threads: v.threads,
   };
 }
+
+/** What belongs to an optimizer, or to a schedule: another one brings its own. */
+const bound = {
+  optimizer: ['lr', 'weightDecay', 'momentum', 'nesterov', 'alpha', 'epsilon'],
+  schedule: ['milestones', 'stepEpochs', 'gamma', 'power'],
+} as const;
+
+/** The values of a recipe that go with what the user chose: those of another optimizer or schedule are left out. */
+export function fitting(recipe: WrittenRecipe, { written, origins }: TrainSettings): WrittenRecipe {
+  const left = { ...recipe };
+  for (const [choice, keys] of Object.entries(bound)) {
+    if (origins[choice] === 'default' || written[choice] === recipe[choice]) continue;
+    for (const key of keys) delete left[key];
+  }
+  return left;
+}
+
+/**
+ * The values of a training in a line: those of the recipe, and what was given instead.
+ * @param written all values that are set
+ */
+export function showRecipe(
+  { values, origins }: TrainSettings,
+  written: Readonly<Record<string, string>>,
+  source?: string,
+): string[] {
+  const given = (key: string): boolean => ['flag', 'environment', 'config'].includes(origins[key] ?? '');
+  const shown = recipeKeys.flatMap(key =>
+    written[key] === undefined ? [] : [`${key} ${written[key]}${given(key) ? ` (${origins[key]})` : ''}`],
+  );
+  return [`recipe ${values.recipe}${source ? `, after ${source}` : ''}: ${shown.join(', ')}`];
+}
+
+const recipeKeys = [
+  ...['epochs', 'batchSize', 'optimizer', 'lr', 'backboneLr', 'momentum', 'nesterov', 'alpha', 'epsilon'],
+  ...['weightDecay', 'exemptNorms', 'schedule', 'warmup', 'milestones', 'stepEpochs', 'gamma', 'power', 'augment'],
+  ...['labelSmoothing', 'ema', 'clip', 'freeze', 'unfreezeAfter', 'dropout', 'stochasticDepth', 'squeezeExcitation'],
+  'initialisation',
+];
 
 /** The part that says how data are opened. */
 export function openOptions(v: Partial<Values<typeof dataSettings>>) {

@@ -65,6 +65,12 @@ export const yes: Kind<boolean> = {
   parse: value => ({ true: true, 1: true, false: false, 0: false })[value],
 };
 
+/** A whole number; `usual` where the option stands alone. */
+export const wholeOr = (usual: number, least: number): Kind<number> => ({
+  ...whole(least),
+  parse: value => (value === 'true' ? usual : whole(least).parse(value)),
+});
+
 /** `32x32` or `32`: height and width in pixels. */
 export const size: Kind<[number, number]> = {
   expected: 'height x width in pixels, such as 32x32',

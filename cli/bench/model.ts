@@ -128,7 +128,7 @@ function trainingStep(model: Model, store: Store) {
     labelSmoothing: 0,
     optimizer: recipe.optimizer,
     optimizerOptions: recipe,
-    groups: parameterGroups(model, false),
+    groups: parameterGroups(model),
     ema: false,
     accumulate: 1,
   });

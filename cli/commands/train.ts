@@ -5,6 +5,7 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { DlcourseError, printable } from '../../src/errors.js';
+import type { Occasion } from '../../src/train/recipes.js';
 import type { RunReport, RunSettings } from '../../src/train/run.js';
 import {
   checkAccuracy,
@@ -18,9 +19,17 @@ import {
 } from '../common.js';
 import { examples } from '../examples.js';
 import { stopSignal } from '../interrupt.js';
-import { configOf, optionsOf, readConfig, resolveSettings } from '../settings.js';
+import { configOf, optionsOf, type Proposed, readConfig, resolveSettings } from '../settings.js';
 import { TrainProgress } from '../train-progress.js';
-import { openOptions, recipeOf, type TrainSettings, trainSettings } from '../train-settings.js';
+import {
+  fitting,
+  openOptions,
+  recipeOf,
+  showRecipe,
+  type TrainSettings,
+  type TrainValues,
+  trainSettings,
+} from '../train-settings.js';
 import { bytes, integer, percent, plural, Ui } from '../ui.js';
 
 type Flags = OutputOptions & Record<string, unknown> & { resume?: string; config?: string };
@@ -37,6 +46,8 @@ export const train = (): Command => {
       examples(
         'dlcourse train',
         'dlcourse train --data ./flowers --input 64x64 --model resnet18 --epochs 30',
+        'dlcourse train --init weights.safetensors --data ./flowers --freeze backbone --unfreeze-after 3',
+        'dlcourse train --model resnet20 --data cifar10 --recipe paper --epochs 100',
         'dlcourse train --resume runs/resnet18-flowers-1',
         'dlcourse train --config runs/resnet18-flowers-1/config.json --seed 2',
       ),
@@ -53,34 +64,53 @@ export const train = (): Command => {
 async function begin(flags: Flags): Promise<void> {
   const ui = new Ui(flags);
   const config = flags.config === undefined ? undefined : await readConfig(flags.config, trainSettings);
-  const settings = resolveSettings(trainSettings, flags, config);
-  const { values } = settings;
-  const { findNetwork, formFor, buildNetwork } = await import('../../src/zoo/zoo.js');
+  const first = resolveSettings(trainSettings, flags, config);
+  const { values } = first;
+  const { findNetwork, formFor, buildNetwork, networkNames } = await import('../../src/zoo/zoo.js');
+  const { beginWith, modelFor, openingFor } = await import('../../src/train/initial.js');
+  const { withOptions } = await import('../../src/layers/rewrite.js');
   const { makeRecipe } = await import('../../src/train/recipe.js');
   // What can be wrong without looking at the data is found before that.
-  const network = await findNetwork(values.model!);
-  const recipe = makeRecipe(recipeOf(settings));
+  makeRecipe(recipeOf(first));
   const folder = runFolder(values.out, values.name);
-  const init = values.init === undefined ? undefined : resolve((await findWeights(values.init)).file);
+  const from = values.init === undefined ? undefined : await initialModel(values.init);
+  // With --init, the model comes from there unless it is named.
+  const named = from && first.origins['model'] === 'default' ? undefined : await findNetwork(values.model!);
+  const name = named?.name ?? from!.model.name;
+  if (values.recipe !== 'quick') await publishedFor(name, values);
   const stop = stopSignal('train', () => onStop(ui));
 
-  const { source, dataset } = await openData(ui, values.data!, openOptions(values), stop);
+  const opening = from ? { ...openOptions(values), ...openingFor(from, values.input) } : openOptions(values);
+  const { source, dataset } = await openData(ui, values.data!, opening, stop);
   const { height, width, channels } = dataset.image;
-  const form = formFor(network, height, width, values.form);
-  const model = await buildNetwork(network.name, [height, width, channels], dataset.classes.length, {
-    form,
-    auxiliary: true,
+  const input = [height, width, channels] as const;
+  const network = networkNames.includes(name) ? await findNetwork(name) : undefined;
+  const form = network && formFor(network, height, width, values.form);
+  const plain = named
+    ? await buildNetwork(name, input, dataset.classes.length, { form, auxiliary: true })
+    : modelFor(from!.model, dataset.classes.length, input);
+  const proposed = await proposal(first, {
+    ...{ network: name, form: form ?? 'imagenet', input: [height, width], epochs: values.epochs! },
+    ...{ trainImages: dataset.splits.train.length, initialised: from !== undefined },
+    batchSize: first.origins['batchSize'] === 'default' ? undefined : values.batchSize,
+    normalised: plain.config.layers.some(node => node.kind.endsWith('_norm')),
   });
+  const settings = resolveSettings(trainSettings, flags, config, process.env, proposed);
+  const recipe = makeRecipe(recipeOf(settings));
+  const model = withOptions(plain, settings.values);
+  const init = from && beginWith(from, model, dataset.classes, shown(from.file));
   stop.throwIfAborted();
   const written: Record<string, string> = {
     ...settings.written,
     data: source,
+    model: name,
     lr: String(recipe.lr),
     weightDecay: String(recipe.weightDecay),
     momentum: String(recipe.momentum),
-    form,
-    ...(init ? { init } : {}),
+    ...(form ? { form } : {}),
+    ...(from ? { init: from.file } : {}),
   };
+  if (!named) delete written['model'];
   const origins = {
     lr: 'default',
     weightDecay: 'default',
@@ -88,10 +118,11 @@ async function begin(flags: Flags): Promise<void> {
     form: 'default',
     ...settings.origins,
   } as const;
+  for (const line of showRecipe(settings, { ...proposed.values, ...written }, proposed.source)) ui.notice(line);
   await run(ui, settings, {
-    folder: await folder(network.name, dataset.name),
+    folder: await folder(name, dataset.name),
     model,
-    network: { name: network.name, form },
+    ...(network && form ? { network: { name, form } } : {}),
     dataset,
     source,
     recipe,
@@ -100,6 +131,32 @@ async function begin(flags: Flags): Promise<void> {
     config: configOf(trainSettings, { ...settings, written, origins }),
     signal: stop,
   });
+}
+
+/** The model that a training begins with, and its file as it can be found from anywhere. */
+async function initialModel(given: string) {
+  const { loadModel } = await import('../../src/models/file.js');
+  const file = resolve((await findWeights(given)).file);
+  return { ...(await loadModel(file)), file };
+}
+
+/** The published recipe that was asked for. Throws E_OPTION where there is none. */
+async function publishedFor(name: string, { recipe, form }: Pick<TrainValues, 'recipe' | 'form'>) {
+  const { publishedRecipe, stochasticDepthRecipe } = await import('../../src/train/recipes.js');
+  if (recipe === 'stochastic_depth') return stochasticDepthRecipe;
+  const found = publishedRecipe(name, form ?? 'cifar') ?? publishedRecipe(name, form ?? 'imagenet');
+  if (found) return found;
+  throw usage('--recipe', `expected a network with a paper's recipe, got ${printable(name)}`, 'use --recipe quick');
+}
+
+/** What the recipe says where nothing was given, and its source. */
+async function proposal(settings: TrainSettings, occasion: Occasion): Promise<Proposed & { source?: string }> {
+  const { fittedRecipe, quickRecipe } = await import('../../src/train/recipes.js');
+  const origin = settings.origins['recipe'] === 'default' ? 'default' : 'recipe';
+  const { recipe } = settings.values;
+  if (recipe === 'quick') return { origin, values: fitting(quickRecipe(occasion), settings) };
+  const row = await publishedFor(occasion.network, { recipe, form: occasion.form });
+  return { origin, values: fitting(fittedRecipe(row, occasion), settings), source: row.source };
 }
 
 /** Everything comes from the run: a flag that says otherwise is an error. */
@@ -136,6 +193,7 @@ async function goOn(flags: Flags, folder: string): Promise<void> {
   }
   const { readRun } = await import('../../src/train/run.js');
   const { Model } = await import('../../src/layers/model.js');
+  const { makeRecipe } = await import('../../src/train/recipe.js');
   const { card, record } = await readRun(folder);
   const stop = stopSignal('train', () => onStop(ui));
   const how = { ...openOptions(settings.values), ...(card.preprocessing ? { preprocessing: card.preprocessing } : {}) };
@@ -147,7 +205,7 @@ async function goOn(flags: Flags, folder: string): Promise<void> {
     ...(record.network ? { network: record.network } : {}),
     dataset,
     source: record.data.source,
-    recipe: { ...record.recipe, ...(threads ? { threads } : {}) },
+    recipe: makeRecipe({ ...record.recipe, ...(threads ? { threads } : {}) }),
     saveEvery: settings.values.saveEvery!,
     resume: true,
     config: {},

@@ -68,13 +68,14 @@ export async function restoreCheckpoint(
   store: Store,
   position: Position,
 ): Promise<void> {
+  // The position first: what the optimizer keeps depends on what is trained there.
+  training.position = position;
   const file = await openSafetensors(path, { requireChecksums: true });
   try {
     await writeState(store, training.state, tensorFinder(file), path);
   } finally {
     await file.close();
   }
-  training.position = position;
 }
 
 /** Throws E_DATA_CHANGED when a run is resumed on other data than it began with. */

@@ -17,6 +17,12 @@ export interface Recipe extends OptimizerOptions {
   readonly optimizer: OptimizerName;
   /** Largest learning rate of the schedule. */
   readonly lr: number;
+  /** That of everything but the heads; theirs is `lr`. Default: the same. */
+  readonly backboneLr?: number;
+  /** What keeps its values: `backbone` (all but the heads), or patterns of tensor names; empty for nothing. */
+  readonly freeze: string;
+  /** Epochs after which everything is trained, 0 for never. */
+  readonly unfreezeAfter: number;
   readonly weightDecay: number;
   /** Norms and biases do not decay. */
   readonly exemptNorms: boolean;
@@ -43,6 +49,8 @@ export const defaultRecipe: Recipe = {
   loss: 'cross_entropy',
   optimizer: 'sgd',
   lr: optimizers.sgd.defaults.lr,
+  freeze: '',
+  unfreezeAfter: 0,
   weightDecay: optimizers.sgd.defaults.weightDecay,
   exemptNorms: false,
   schedule: defaultSchedule,
@@ -63,7 +71,8 @@ export function makeRecipe(given: Partial<Recipe> = {}): Recipe {
   const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   const recipe: Recipe = { ...defaultRecipe, ...constants, lr, weightDecay, ...known };
   scheduleNamed(recipe.schedule.name);
-  const whole = (field: 'epochs' | 'batchSize' | 'accumulate' | 'seed' | 'patience' | 'threads', low: number): void => {
+  type Count = 'epochs' | 'batchSize' | 'accumulate' | 'seed' | 'patience' | 'threads' | 'unfreezeAfter';
+  const whole = (field: Count, low: number): void => {
     if (!(Number.isSafeInteger(recipe[field]) && recipe[field]! >= low)) {
       throw recipeError(field, `a whole number of at least ${low}`, recipe[field]);
     }
@@ -73,6 +82,7 @@ export function makeRecipe(given: Partial<Recipe> = {}): Recipe {
   whole('accumulate', 1);
   whole('seed', 0);
   whole('patience', 0);
+  whole('unfreezeAfter', 0);
   if (recipe.batchSize % recipe.accumulate !== 0) {
     throw recipeError('batchSize', `a multiple of ${recipe.accumulate} micro-batches`, recipe.batchSize);
   }
@@ -83,6 +93,11 @@ export function makeRecipe(given: Partial<Recipe> = {}): Recipe {
     }
   };
   within('lr', 0, 1e6);
+  if (recipe.backboneLr !== undefined) within('backboneLr', 0, 1e6);
+  if (recipe.unfreezeAfter > 0 && recipe.freeze === '')
+    throw recipeError('unfreezeAfter', 'something that is frozen before (freeze)', recipe.unfreezeAfter);
+  if (recipe.unfreezeAfter >= recipe.epochs)
+    throw recipeError('unfreezeAfter', `less than the ${recipe.epochs} epochs`, recipe.unfreezeAfter);
   within('weightDecay', 0, 1e6);
   within('momentum', 0, 1, true);
   within('labelSmoothing', 0, 1, true);
@@ -101,11 +116,12 @@ function checkSchedule(schedule: ScheduleOptions): void {
   const check = (field: keyof ScheduleOptions, fits: boolean, expected: string): void => {
     if (!fits) throw recipeError(`schedule.${field}`, expected, JSON.stringify(schedule[field]));
   };
-  const { warmup, stepEpochs, milestones, gamma, rise } = schedule;
+  const { warmup, stepEpochs, milestones, gamma, power, rise } = schedule;
   check('warmup', warmup >= 0 && warmup <= 1e6, 'a number of epochs');
   check('stepEpochs', Number.isSafeInteger(stepEpochs) && stepEpochs >= 1, 'a whole number of epochs');
   check('milestones', Array.isArray(milestones) && milestones.every(m => m >= 0 && m <= 1e6), 'numbers of epochs');
   check('gamma', gamma >= 0 && gamma <= 1, 'a number from 0 to 1');
+  check('power', power >= 0 && power <= 100, 'a number from 0 to 100');
   check('rise', rise >= 0 && rise <= 1, 'a number from 0 to 1');
 }
 

@@ -22,6 +22,7 @@ import {
   saveCheckpoint,
   type TrainingRecord,
 } from './checkpoint.js';
+import { type Initial, showInitial } from './initial.js';
 import { imageSources } from './inputs.js';
 import { bestEpoch, type EpochRecord, trainLoop } from './loop.js';
 import type { Evaluation } from './metrics.js';
@@ -43,8 +44,8 @@ export interface RunSettings {
   readonly saveEvery: { readonly steps?: number; readonly minutes?: number };
   /** Goes on from the newest checkpoint of the folder. */
   readonly resume?: boolean;
-  /** Starts from the weights of this model file. */
-  readonly init?: string;
+  /** Begins with these tensors of the model; the others are drawn. */
+  readonly init?: Initial;
   /** Settings to be written to config.json, with where each came from. */
   readonly config: Readonly<Record<string, unknown>>;
   /** Finishes the step, saves, and ends with E_INTERRUPTED. */
@@ -142,8 +143,9 @@ export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent,
     preprocessing: sources.preprocessing,
     data: dataset.name,
   };
-  const store = new Store();
-  if (settings.init && !resumed) await initialise(store, model, settings.init);
+  const init = resumed ? undefined : settings.init;
+  if (init) for (const text of showInitial(init)) yield { kind: 'notice', text };
+  const store = init?.store ?? new Store();
   const training = new Training({
     model,
     store,
@@ -358,33 +360,6 @@ export async function weightsOfRun(folder: string): Promise<string> {
   const final = join(folder, files.model);
   if (existsSync(final)) return final;
   return (await requireCheckpoint(join(folder, files.checkpoints))).generation.path;
-}
-
-async function initialise(store: Store, model: Model, path: string): Promise<void> {
-  const given = await loadModel(path);
-  for (const spec of model.state) {
-    if (!given.store.has(spec.name)) continue;
-    if (given.store.shape(spec.name).join() !== spec.shape.join()) {
-      throw new DlcourseError({
-        code: 'E_WEIGHTS',
-        class: 'mismatch',
-        where: path,
-        problem: `expected ${spec.name} of ${spec.shape.join('×')}, got ${given.store.shape(spec.name).join('×')}`,
-        hint: 'give weights of the same model with the same number of classes',
-      });
-    }
-    store.define(spec.name, spec.shape);
-    store.write(spec.name, given.store.read(spec.name));
-  }
-  const missing = model.state.filter(s => !store.has(s.name));
-  if (missing.length === 0) return;
-  throw new DlcourseError({
-    code: 'E_WEIGHTS',
-    class: 'mismatch',
-    where: path,
-    problem: `expected the tensors of ${model.name}, but ${missing[0]!.name} and ${missing.length - 1} more are missing`,
-    hint: 'give weights of the same model',
-  });
 }
 
 const interrupted = (folder: string, step: number): DlcourseError =>

@@ -2,7 +2,16 @@
 
 import { unknownName } from '../errors.js';
 
-export const scheduleNames = ['constant', 'step', 'multi_step', 'cosine', 'one_cycle'] as const;
+export const scheduleNames = [
+  'constant',
+  'step',
+  'multi_step',
+  'linear',
+  'polynomial',
+  'exponential',
+  'cosine',
+  'one_cycle',
+] as const;
 export type ScheduleName = (typeof scheduleNames)[number];
 
 export interface ScheduleOptions {
@@ -13,8 +22,10 @@ export interface ScheduleOptions {
   readonly stepEpochs: number;
   /** `multi_step`: epochs at which the rate falls. */
   readonly milestones: readonly number[];
-  /** `step`, `multi_step`: factor of each reduction. */
+  /** `step`, `multi_step`: factor of each reduction; `exponential`: factor at the end. */
   readonly gamma: number;
+  /** `polynomial`: exponent of the share that is left. */
+  readonly power: number;
   /** `one_cycle`: share of all steps in which the rate rises. */
   readonly rise: number;
 }
@@ -25,6 +36,7 @@ export const defaultSchedule: ScheduleOptions = {
   stepEpochs: 30,
   milestones: [],
   gamma: 0.1,
+  power: 1,
   rise: 0.3,
 };
 
@@ -46,6 +58,7 @@ const cosine = (from: number, to: number, t: number): number => to + ((from - to
  *
  * - `constant`: 1
  * - `step`: gamma^⌊epoch / stepEpochs⌋; `multi_step`: gamma^(milestones passed)
+ * - `linear`: from 1 to 0; `polynomial`: (share that is left)^power; `exponential`: gamma^(share that is done)
  * - `cosine`: half a cosine from 1 to 0 (Loshchilov & Hutter 2016, without restarts)
  * - `one_cycle`: from 1/25 up to 1 in the first `rise` of the steps, down to 1/250,000, both by cosine
  *   (Smith & Topin 2017, in PyTorch's form)
@@ -54,6 +67,7 @@ export function scheduleFactor(options: ScheduleOptions, step: number, total: nu
   const warmupSteps = options.warmup * perEpoch;
   if (step < warmupSteps) return (step + 1) / (warmupSteps + 1);
   const epoch = step / perEpoch;
+  const done = (step - warmupSteps) / Math.max(1, total - warmupSteps);
   switch (options.name) {
     case 'constant':
       return 1;
@@ -61,8 +75,14 @@ export function scheduleFactor(options: ScheduleOptions, step: number, total: nu
       return options.gamma ** Math.floor(Math.floor(epoch) / options.stepEpochs);
     case 'multi_step':
       return options.gamma ** options.milestones.filter(m => epoch >= m).length;
+    case 'linear':
+      return 1 - done;
+    case 'polynomial':
+      return (1 - done) ** options.power;
+    case 'exponential':
+      return options.gamma ** done;
     case 'cosine':
-      return cosine(1, 0, (step - warmupSteps) / Math.max(1, total - warmupSteps));
+      return cosine(1, 0, done);
     case 'one_cycle': {
       const peak = options.rise * total - 1;
       if (step <= peak) return cosine(1 / 25, 1, step / Math.max(peak, 1));

@@ -19,6 +19,11 @@ export type LossName = 'cross_entropy' | 'mse' | 'binary_cross_entropy';
 export interface ParameterGroup {
   readonly name: string;
   readonly parameters: readonly StateSpec[];
+  /** Has the backbone's learning rate. */
+  readonly backbone: boolean;
+  readonly decays: boolean;
+  /** Is trained only since the rest was unfrozen. */
+  readonly late: boolean;
 }
 
 export interface StepOptions {
@@ -57,7 +62,8 @@ const levels = (count: number): number => Math.floor(Math.log2(count)) + 1;
 /**
  * Feeds: those of `input`; labels, partner_labels (i32[n]) and mix (f32[n]), or target for the other losses; random
  * (i32[4]) and progress (f32[1], the share of all steps that is done), where layers want them; `lr.<group>`,
- * `decay.<group>`, the optimizer's scalars, `clip` (largest gradient norm, 0 = off), `ema_decay`,
+ * `decay.<group>`, the optimizer's scalars (`step.<group>` counts the steps in which a group was trained), `clip` (largest
+ * gradient norm, 0 = off), `ema_decay`,
  * `loss_weight` (f32[1], 1 where all micro-batches are of one size), `micro`, `micros` (i32[1], index of the micro-batch
  * and how many the step has), `keep_statistics` (f32[1], 0 in the first micro-batch, then 1).
  * Results: loss f32[1], norm f32[1], and hit i32[n] for cross-entropy.
@@ -133,7 +139,10 @@ export function trainingGraph(options: StepOptions): TrainingGraph {
   for (const group of options.groups) {
     const members = group.parameters.filter(p => trained.includes(p));
     if (members.length === 0) continue;
-    const scalars = [`lr.${group.name}`, `decay.${group.name}`, ...kind.scalars].map(n => graph.feed(n, fixed([1])));
+    const own = ['lr', 'decay', ...kind.scalars.filter(n => n === 'step')];
+    const scalars = ['lr', 'decay', ...kind.scalars].map(n =>
+      graph.feed(own.includes(n) ? `${n}.${group.name}` : n, fixed([1])),
+    );
     const operands = members.map(p => [
       graph.state.get(p.name)!,
       gradientOf(p),
@@ -147,12 +156,13 @@ export function trainingGraph(options: StepOptions): TrainingGraph {
   }
   follow(graph, followers);
   if (options.ema) {
-    const pairs = model.state
-      .filter(s => graph.state.has(s.name))
-      .flatMap(s => {
-        state.push({ ...s, name: emaName(s.name) });
-        return [graph.fromStore(emaName(s.name), fixed(s.shape)), graph.state.get(s.name)!];
-      });
+    // What does not change is its own average, to the byte: it is left alone.
+    const moving = new Set([...trained.map(p => graph.state.get(p.name)!), ...built.follows.map(f => f.statistic)]);
+    const known = model.state.filter(s => graph.state.has(s.name));
+    for (const s of known) state.push({ ...s, name: emaName(s.name) });
+    const pairs = known
+      .filter(s => moving.has(graph.state.get(s.name)!))
+      .flatMap(s => [graph.fromStore(emaName(s.name), fixed(s.shape)), graph.state.get(s.name)!]);
     ema([graph.feed('ema_decay', fixed([1])), ...pairs]);
   }
   return { graph, state };
@@ -265,16 +275,36 @@ export function evaluationGraph(model: Model, input: (graph: Graph) => Value, av
   return graph;
 }
 
-/** Parameters of a model in the usual two groups: those that decay, and norms and biases where they are exempt. */
+export interface Grouping {
+  readonly exemptNorms?: boolean;
+  /** Tensors that are trained. Default: all. */
+  readonly trainable?: (name: string) => boolean;
+  /** Tensors with the backbone's learning rate. Default: none. */
+  readonly backbone?: (name: string) => boolean;
+  /** Tensors that were frozen before. Default: none. */
+  readonly late?: (name: string) => boolean;
+}
+
+const none = (): boolean => false;
+
+/** The trained parameters of a model by learning rate, decay and beginning; norms and biases do not decay if exempt. */
 export function parameterGroups(
   model: Model,
-  exemptNorms: boolean,
-  trainable: (name: string) => boolean = () => true,
+  { exemptNorms = false, trainable = () => true, backbone = none, late = none }: Grouping = {},
 ): ParameterGroup[] {
-  const learned = model.state.filter(s => s.role !== 'statistic' && trainable(s.name));
-  const exempt = (s: StateSpec): boolean => exemptNorms && s.role !== 'weight';
-  return [
-    { name: 'weights', parameters: learned.filter(s => !exempt(s)) },
-    { name: 'exempt', parameters: learned.filter(exempt) },
-  ];
+  const groups = new Map<string, ParameterGroup & { parameters: StateSpec[] }>();
+  for (const spec of model.state) {
+    if (spec.role === 'statistic' || !trainable(spec.name)) continue;
+    const kind = {
+      backbone: backbone(spec.name),
+      decays: !(exemptNorms && spec.role !== 'weight'),
+      late: late(spec.name),
+    };
+    const parts = [kind.late && 'late', kind.backbone && 'backbone', kind.decays ? 'weights' : 'exempt'];
+    const name = parts.filter(Boolean).join('.');
+    const group = groups.get(name) ?? { name, ...kind, parameters: [] };
+    groups.set(name, group);
+    group.parameters.push(spec);
+  }
+  return [...groups.values()];
 }

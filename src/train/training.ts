@@ -4,8 +4,10 @@ import { DlcourseError } from '../errors.js';
 import type { Graph } from '../graph/graph.js';
 import type { StateSpec } from '../layers/layer.js';
 import type { Model } from '../layers/model.js';
+import { headTensors, withFrozenNorms } from '../layers/rewrite.js';
 import { defineState } from '../models/weights.js';
 import { Arena, type Data, Program, type Store } from '../runtime/program.js';
+import { frozenTensors } from './freeze.js';
 import type { Feeds, Source } from './inputs.js';
 import { Counts, type Evaluation } from './metrics.js';
 import { epochOrder } from './order.js';
@@ -48,7 +50,7 @@ export interface TrainingSetup {
   readonly train: Source;
   readonly test?: Source;
   readonly classes?: readonly string[];
-  /** Names of tensors that are trained; the others keep their values. */
+  /** Names of tensors that may be trained; the others keep their values, as those that the recipe freezes do. */
   readonly trainable?: (name: string) => boolean;
   readonly outputWeights?: Readonly<Record<string, number>>;
   readonly isa?: string;
@@ -56,17 +58,23 @@ export interface TrainingSetup {
 
 const SEGMENTS_AFTER = ['reduce', 'check', 'commit'];
 
+/** A stretch of epochs in which the same tensors are trained, by one plan. */
+interface Phase {
+  readonly begins: number;
+  readonly options: StepOptions;
+  readonly program: Program;
+  readonly state: readonly StateSpec[];
+}
+
 export class Training {
-  position: Position = start;
   readonly stepsPerEpoch: number;
   readonly totalSteps: number;
-  /** Every tensor that a checkpoint holds: the model's and the optimizer's. */
-  readonly state: readonly StateSpec[];
   readonly #setup: TrainingSetup;
   readonly #microBatch: number;
   readonly #arena = new Arena();
-  readonly #program: Program;
-  readonly #stepOptions: StepOptions;
+  readonly #frozen: ReadonlySet<string>;
+  #position: Position = start;
+  #phase: Phase;
   readonly #evaluators = new Map<string, Program>();
   #order: { epoch: number; samples: Int32Array } | undefined;
   #prepared: { key: string; feeds: Promise<Feeds> } | undefined;
@@ -86,24 +94,68 @@ export class Training {
     this.#microBatch = Math.ceil(batch / recipe.accumulate);
     this.stepsPerEpoch = Math.ceil(train.length / batch);
     this.totalSteps = this.stepsPerEpoch * recipe.epochs;
-    this.#stepOptions = {
-      model,
+    this.#frozen = frozenTensors(model, recipe.freeze);
+    defineState(store, model.state, recipe.seed);
+    this.#phase = this.#enter(0);
+    if (recipe.ema > 0) this.#copyToAverages();
+  }
+
+  /** Where the training stands. To set it is to go on from there: the phase is then that of its epoch. */
+  get position(): Position {
+    return this.#position;
+  }
+
+  set position(position: Position) {
+    this.#position = position;
+    const begins = this.#phaseOf(position.epoch);
+    if (begins === this.#phase.begins) return;
+    this.#phase.program.dispose();
+    this.#phase = this.#enter(begins);
+  }
+
+  /** Every tensor that a checkpoint at this position holds: the model's and the optimizer's. */
+  get state(): readonly StateSpec[] {
+    return this.#phase.state;
+  }
+
+  /** First epoch of the phase in which `epoch` lies. */
+  #phaseOf(epoch: number): number {
+    const { unfreezeAfter } = this.#setup.recipe;
+    return unfreezeAfter > 0 && epoch >= unfreezeAfter ? unfreezeAfter : 0;
+  }
+
+  /** Compiles the phase that begins with an epoch. What the optimizer keeps of newly trained tensors is zero. */
+  #enter(begins: number): Phase {
+    const { model, store, recipe, train, outputWeights, trainable: may = () => true } = this.#setup;
+    const late = begins > 0 ? this.#frozen : new Set<string>();
+    const frozen = begins > 0 ? new Set<string>() : this.#frozen;
+    const trainable = (name: string): boolean => may(name) && !frozen.has(name);
+    const heads = recipe.backboneLr === undefined ? undefined : headTensors(model);
+    const options: StepOptions = {
+      model: withFrozenNorms(model, trainable),
       input: graph => train.input(graph),
       loss: recipe.loss,
       labelSmoothing: recipe.labelSmoothing,
       optimizer: recipe.optimizer,
       optimizerOptions: recipe,
-      groups: parameterGroups(model, recipe.exemptNorms, setup.trainable),
+      groups: parameterGroups(model, {
+        exemptNorms: recipe.exemptNorms,
+        trainable,
+        late: name => late.has(name),
+        ...(heads ? { backbone: (name: string) => !heads.has(name) } : {}),
+      }),
       ema: recipe.ema > 0,
       accumulate: recipe.accumulate,
-      ...(setup.outputWeights ? { outputWeights: setup.outputWeights } : {}),
+      ...(outputWeights ? { outputWeights } : {}),
     };
-    const { graph, state } = trainingGraph(this.#stepOptions);
-    defineState(store, model.state, recipe.seed);
+    const { graph, state } = trainingGraph(options);
     defineState(store, state, recipe.seed);
-    this.state = [...model.state, ...state.filter(s => !s.name.startsWith('accumulator/'))];
-    this.#program = this.#compile(graph, this.#microBatch);
-    if (recipe.ema > 0) this.#copyToAverages();
+    return {
+      begins,
+      options,
+      program: this.#compile(graph, this.#microBatch),
+      state: [...model.state, ...state.filter(s => !s.name.startsWith('accumulator/'))],
+    };
   }
 
   #compile(graph: Graph, batch: number): Program {
@@ -119,7 +171,7 @@ export class Training {
 
   /** Bytes of intermediate values in a training step. */
   get arenaBytes(): number {
-    return this.#program.plan.arenaBytes;
+    return this.#phase.program.plan.arenaBytes;
   }
 
   /** Moving averages begin as the tensors that they follow. */
@@ -177,19 +229,19 @@ export class Training {
   #scalars(samplesBefore: number): Feeds {
     const { recipe } = this.#setup;
     const { step } = this.position;
-    const lr = this.learningRate(step);
     const f32 = (value: number): Float32Array => Float32Array.of(value);
+    const groups = this.#phase.options.groups.flatMap(({ name, backbone, decays, late }) => [
+      [`lr.${name}`, f32(this.learningRate(step, backbone))],
+      [`decay.${name}`, f32(decays ? recipe.weightDecay : 0)],
+      [`step.${name}`, f32(step + 1 - (late ? this.#phase.begins * this.stepsPerEpoch : 0))],
+    ]);
     return {
-      'lr.weights': f32(lr),
-      'lr.exempt': f32(lr),
-      'decay.weights': f32(recipe.weightDecay),
-      'decay.exempt': f32(0),
+      ...Object.fromEntries(groups),
       momentum: f32(recipe.momentum),
       beta1: f32(recipe.beta1),
       beta2: f32(recipe.beta2),
       alpha: f32(recipe.alpha),
       epsilon: f32(recipe.epsilon),
-      step: f32(step + 1),
       clip: f32(recipe.clip),
       // Averages of the first steps follow closely (as in TensorFlow's ExponentialMovingAverage).
       ema_decay: f32(Math.min(recipe.ema, (1 + step) / (10 + step))),
@@ -198,9 +250,11 @@ export class Training {
     };
   }
 
-  learningRate(step: number): number {
+  /** Rate of the heads in a step, or of the backbone: the schedule scales both. */
+  learningRate(step: number, backbone = false): number {
     const { recipe } = this.#setup;
-    return recipe.lr * scheduleFactor(recipe.schedule, step, this.totalSteps, this.stepsPerEpoch);
+    const base = backbone ? (recipe.backboneLr ?? recipe.lr) : recipe.lr;
+    return base * scheduleFactor(recipe.schedule, step, this.totalSteps, this.stepsPerEpoch);
   }
 
   /**
@@ -217,7 +271,9 @@ export class Training {
     for (let micro = 0; micro < micros; micro++) {
       const { feeds, rows } = await this.#microBatchFeeds(micro, samples);
       const last = micro === micros - 1;
-      const running = this.#program.run(feeds, rows, { segments: ['gradients', ...(last ? SEGMENTS_AFTER : [])] });
+      const running = this.#phase.program.run(feeds, rows, {
+        segments: ['gradients', ...(last ? SEGMENTS_AFTER : [])],
+      });
       if (!last) this.#feeds(epoch, stepInEpoch, micro + 1);
       else if (stepInEpoch + 1 < this.stepsPerEpoch) this.#feeds(epoch, stepInEpoch + 1, 0);
       else if (epoch + 1 < this.#setup.recipe.epochs) this.#feeds(epoch + 1, 0, 0);
@@ -259,7 +315,7 @@ export class Training {
 
   /** Replays the step's micro-batches with a probe at every layer. */
   async #diverged(samples: number, loss: number): Promise<DlcourseError> {
-    const { graph } = trainingGraph({ ...this.#stepOptions, probes: true });
+    const { graph } = trainingGraph({ ...this.#phase.options, probes: true });
     const program = this.#compile(graph, this.#microBatch);
     let where: string | undefined;
     for (let micro = 0; micro < this.#micros(samples) && where === undefined; micro++) {
@@ -298,7 +354,7 @@ export class Training {
 
   /** Stops the present step before its next op. */
   cancel(): void {
-    this.#program.cancel();
+    this.#phase.program.cancel();
   }
 }
 

@@ -24,7 +24,7 @@ function training(accumulate: number): WirePlan {
     labelSmoothing: 0,
     optimizer: 'sgd',
     optimizerOptions: makeRecipe(),
-    groups: parameterGroups(model, true),
+    groups: parameterGroups(model, { exemptNorms: true }),
     ema: true,
     accumulate,
   });
