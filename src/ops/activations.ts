@@ -24,6 +24,7 @@ export const activations = {
     formula: 'x for x > 0, else slope · x',
     source: 'Maas et al. 2013',
   },
+  elu: { reads: 'y', formula: 'x where x > 0, else exp(x) − 1', source: 'Clevert et al. 2015' },
   sigmoid: { reads: 'y', formula: '1 / (1 + exp(−x))', source: 'LeCun et al. 1998' },
   tanh: { reads: 'y', formula: 'tanh(x)', source: 'LeCun et al. 1998' },
   silu: { reads: 'x', formula: 'x · sigmoid(x)', source: 'Elfwing et al. 2017; Ramachandran et al. 2017 (swish)' },

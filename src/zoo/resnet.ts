@@ -29,21 +29,23 @@ const basic = (width: number, stride: number): Block =>
 
 const bottleneck =
   ({ groups, base }: Bottleneck) =>
-  (width: number, stride: number): Block => {
-    const inner = Math.floor((width * base) / 64) * groups;
-    return seq({
-      conv1: conv2d(inner, 1, { bias: false, init }),
-      bn1: batchNorm(),
-      relu1: relu(),
-      conv2: conv2d(inner, 3, { stride, groups, bias: false, init }),
-      bn2: batchNorm(),
-      relu2: relu(),
-      conv3: conv2d(4 * width, 1, { bias: false, init }),
-      bn3: batchNorm(),
-    });
-  };
+  (width: number, stride: number): Block =>
+    groupedBottleneck(Math.floor((width * base) / 64) * groups, 4 * width, groups, stride);
 
-const unit =
+export const groupedBottleneck = (inner: number, out: number, groups: number, stride: number): Block =>
+  seq({
+    conv1: conv2d(inner, 1, { bias: false, init }),
+    bn1: batchNorm(),
+    relu1: relu(),
+    conv2: conv2d(inner, 3, { stride, groups, bias: false, init }),
+    bn2: batchNorm(),
+    relu2: relu(),
+    conv3: conv2d(out, 1, { bias: false, init }),
+    bn3: batchNorm(),
+  });
+
+/** relu(branch(x) + x), x projected where its shape changes. */
+export const unit =
   (branch: Block, out: number, stride: number): Block =>
   x => {
     const projected = stride > 1 || x.shape[2] !== out;

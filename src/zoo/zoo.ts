@@ -100,8 +100,9 @@ const files: readonly { names: readonly string[]; load: () => Promise<{ default:
   { names: ['wide_resnet50_2', 'wide_resnet101_2'], load: () => import('./wide_resnet.js') },
   {
     names: [
-      ...['resnext50_32x4d', 'resnext101_32x8d', 'resnext101_64x4d'],
+      ...['resnext50_32x4d', 'resnext101_32x4d', 'resnext101_32x8d', 'resnext101_64x4d'],
       ...['resnext29_2x64d', 'resnext29_8x64d', 'resnext29_16x64d', 'resnext29_32x4d'],
+      ...['2x64d', '4x64d', '8x64d', '32x4d'].map(shape => `resnext29_${shape}_kuangliu`),
     ],
     load: () => import('./resnext.js'),
   },
@@ -110,8 +111,19 @@ const files: readonly { names: readonly string[]; load: () => Promise<{ default:
     load: () => import('./preact_resnet.js'),
   },
   {
-    names: ['se_resnet18', 'se_resnet50', 'se_resnet101', 'se_resnet152'],
-    load: () => import('./se_resnet.js'),
+    names: [
+      ...['se_resnet18', 'se_resnet50', 'se_resnet101', 'se_resnet152', 'se_resnet50_v1_5'],
+      ...['se_resnext50_32x4d', 'se_resnext101_32x4d', 'senet154'],
+    ],
+    load: () => import('./senet.js'),
+  },
+  {
+    names: ['dpn26', ...[68, 92, 98, 107, 131].flatMap(depth => [`dpn${depth}`, `dpn${depth}_timm`])],
+    load: () => import('./dpn.js'),
+  },
+  {
+    names: ['nasnet_a_large', 'nasnet_a_mobile', 'nasnet_a_cifar'],
+    load: () => import('./nasnet.js'),
   },
   {
     names: ['', '_symmetric'].flatMap(style =>

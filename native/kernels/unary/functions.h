@@ -78,6 +78,21 @@ struct LeakyRelu {
   }
 };
 
+/// x where x > 0, else e^x - 1 (Clevert et al. 2015), which is 2t/(1 - t) with t = tanh(x/2): exact also
+/// near 0
+struct Elu : Plain {
+  static constexpr Saves kSaves = Saves::y;
+  template <class V>
+  V value(V x) const {
+    V t = tanh(0.5f * min(0.0f, x));
+    return select(x > 0.0f, x, 2.0f * t / (1.0f - t));
+  }
+  template <class V>
+  V gradient(V dy, V y) const {
+    return select(y > 0.0f, dy, dy * (y + 1.0f));
+  }
+};
+
 /// 1 / (1 + e^-x)
 struct Sigmoid : Plain {
   static constexpr Saves kSaves = Saves::y;
@@ -177,6 +192,7 @@ struct Gelu {
   F(relu, Relu)                \
   F(relu6, Relu6)              \
   F(leaky_relu, LeakyRelu)     \
+  F(elu, Elu)                  \
   F(sigmoid, Sigmoid)          \
   F(tanh, Tanh)                \
   F(silu, Silu)                \
@@ -190,6 +206,7 @@ struct Gelu {
   F(none, Identity)             \
   F(relu, Relu)                 \
   F(relu6, Relu6)               \
+  F(elu, Elu)                   \
   F(sigmoid, Sigmoid)           \
   F(tanh, Tanh)                 \
   F(hard_sigmoid, HardSigmoid)  \

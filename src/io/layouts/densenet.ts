@@ -24,7 +24,7 @@ export const densenetLayouts: readonly Layout[] = [
   { ...torchvision, layout: 'timm', preprocessing: imagenetPictures({ resize: 256, interpolation: 'cubic' }) },
   {
     layout: 'kuangliu',
-    networks: densenets,
+    networks: [...densenets, 'densenet_cifar'],
     form: 'cifar',
     rules: [
       [/^stem$/, 'conv1'],

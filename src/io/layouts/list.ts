@@ -2,7 +2,9 @@
 
 import { alexnetLayouts } from './alexnet.js';
 import { densenetLayouts } from './densenet.js';
+import { inceptionLayouts } from './inception.js';
 import type { Layout } from './layout.js';
+import { lenetLayouts } from './lenet.js';
 import { mobilenetLayouts } from './mobilenet.js';
 import { preactResnetLayouts } from './preact_resnet.js';
 import { resnetLayouts } from './resnet.js';
@@ -10,10 +12,14 @@ import { seResnetLayouts } from './se_resnet.js';
 import { shufflenetLayouts } from './shufflenet.js';
 import { squeezenetLayouts } from './squeezenet.js';
 import { vggLayouts } from './vgg.js';
+import { xceptionLayouts } from './xception.js';
 
 export const layouts: readonly Layout[] = [
+  ...lenetLayouts,
   ...alexnetLayouts,
   ...vggLayouts,
+  ...inceptionLayouts,
+  ...xceptionLayouts,
   ...resnetLayouts,
   ...squeezenetLayouts,
   ...densenetLayouts,

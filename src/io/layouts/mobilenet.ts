@@ -2,8 +2,10 @@
 
 import { cifarPictures, imagenetPictures, type Layout, preparations } from './layout.js';
 
-const v1 = ['', '_x0_75', '_x0_5', '_x0_25'].map(width => `mobilenet_v1${width}`);
-const v2 = ['mobilenet_v2'];
+const widths = ['', '_x0_75', '_x0_5', '_x0_25'];
+const v1 = widths.map(width => `mobilenet_v1${width}`);
+const symmetricV1 = widths.map(width => `mobilenet_v1_symmetric${width}`);
+const v2 = ['', '_x0_25', '_x0_35', '_x0_5', '_x0_75', '_x1_3', '_x1_4'].map(width => `mobilenet_v2${width}`);
 
 const kuangliuV1: Layout['rules'] = [
   [/^stem\.conv$/, 'conv1'],
@@ -18,6 +20,11 @@ const stages = [1, 2, 3, 4, 3, 3, 1].flatMap((repeats, stage) =>
   Array.from({ length: repeats }, (_, i) => `blocks.${stage}.${i}`),
 );
 
+/** The stage and the place in it of each block of v1. */
+const stagesV1 = [1, 2, 2, 6, 2].flatMap((repeats, stage) =>
+  Array.from({ length: repeats }, (_, i) => `blocks.${stage}.${i}`),
+);
+
 export const mobilenetLayouts: readonly Layout[] = [
   { layout: 'kuangliu', networks: v1, form: 'cifar', rules: kuangliuV1, preprocessing: cifarPictures.kuangliu },
   // TensorFlow's weights under kuangliu's names.
@@ -27,6 +34,22 @@ export const mobilenetLayouts: readonly Layout[] = [
     form: 'imagenet',
     rules: kuangliuV1,
     preprocessing: imagenetPictures({ resize: 256, ...preparations.tf }),
+  },
+  {
+    layout: 'timm',
+    networks: symmetricV1,
+    form: 'imagenet',
+    rules: [
+      [/^stem\.conv$/, 'conv_stem'],
+      [/^stem\.bn$/, 'bn1'],
+      [/^fc$/, 'classifier'],
+      [/^blocks\.(\d+)(?=\.[dp]\w+\.)/, (_, block) => stagesV1[Number(block)]!],
+      [/\.depthwise\.conv$/, '.conv_dw'],
+      [/\.depthwise\.bn$/, '.bn1'],
+      [/\.pointwise\.conv$/, '.conv_pw'],
+      [/\.pointwise\.bn$/, '.bn2'],
+    ],
+    preprocessing: imagenetPictures({ resize: 256, interpolation: 'cubic', ...preparations.tf }),
   },
   {
     layout: 'torchvision',

@@ -4,7 +4,7 @@ import { cifarPictures, imagenetPictures, type Layout } from './layout.js';
 
 const resnets = ['resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'];
 
-const others = ['wide_resnet50_2', 'resnext50_32x4d', 'resnext101_32x8d', 'resnext101_64x4d'];
+const others = ['wide_resnet50_2', 'wide_resnet101_2', 'resnext50_32x4d', 'resnext101_32x8d', 'resnext101_64x4d'];
 
 const stages: Layout['rules'] = [
   [/^stage(\d)\.(\d+)\.sum\./, 'layer$1.$2.'],
@@ -28,7 +28,7 @@ const inBranch = (shift: number) => (_: string, n: string) => `.residual_functio
 export const resnetLayouts: readonly Layout[] = [
   {
     layout: 'torchvision',
-    networks: [...resnets, 'wide_resnet50_2', 'resnext50_32x4d', 'resnext101_32x8d'],
+    networks: [...resnets, 'wide_resnet50_2', 'wide_resnet101_2', 'resnext50_32x4d', 'resnext101_32x8d'],
     form: 'imagenet',
     rules: torchvision,
     preprocessing: imagenetPictures({ resize: 256 }),
