@@ -22,6 +22,8 @@ export interface Split {
   readonly labels: Int32Array;
   /** What `read` delivers for each sample. */
   readonly image: ImageShape;
+  /** Consecutive samples that are crops of one picture; 1 when absent. */
+  readonly crops?: number;
   /**
    * Copies the pixels of `samples`, one after the other, to `into` from `offset` on (`samples.length` × H × W × C
    * bytes, RGB or grey, 0–255). Packed splits copy at once and return nothing; streamed splits decode and return a

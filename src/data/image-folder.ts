@@ -4,6 +4,8 @@ import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { type BadFile, BadImage, badFilesError } from './bad-files.js';
 import { forEachConcurrently } from './concurrency.js';
+import { CroppedSplit, stacked } from './cropped.js';
+import { type CropCount, checkCrops, cropsOf, fitPicture } from './crops.js';
 import {
   classCounts,
   type Dataset,
@@ -15,7 +17,7 @@ import {
 } from './dataset.js';
 import { type IndexedFile, readSmall, type SurveyOptions, surveyFiles } from './file-index.js';
 import { classError, type FolderListing, type FolderOptions, type ListedFile, listFolder } from './folder.js';
-import { decodeImage, decoderVersion, type ImageHeader } from './image.js';
+import { decodePixels, decoderVersion, type ImageHeader } from './image.js';
 import { cacheFolder } from './locations.js';
 import { type PackSource, packImages, packLimit } from './packed.js';
 import {
@@ -46,6 +48,8 @@ export interface ImageFolderOptions extends FolderOptions, GeometryChoice {
   verify?: boolean;
   /** Whether pixels are held in memory. Default `'auto'`: packed up to 1 GiB. */
   store?: 'auto' | 'packed' | 'streamed';
+  /** Crops of each picture, for evaluation: they are streamed. Default 1. */
+  crops?: CropCount;
   signal?: AbortSignal;
   onProgress?: (progress: OpenProgress) => void;
   onNotice?: (line: string) => void;
@@ -110,7 +114,7 @@ export async function openImageFolder(
   folder: string,
   options: ImageFolderOptions = {},
 ): Promise<Dataset> {
-  const { preprocessing, skipBad = false, verify = skipBad, store = 'auto', onNotice } = options;
+  const { preprocessing, skipBad = false, verify = skipBad, store = 'auto', crops = 1, onNotice } = options;
   const survey = await surveyFolder(folder, options);
   const { listing, bad } = survey;
   for (const notice of listing.notices) onNotice?.(notice);
@@ -118,8 +122,9 @@ export async function openImageFolder(
   if ((bad.length > 0 && !skipBad) || bad.length === total) throw badFilesError(listing.root, bad, total);
 
   const geometry = preprocessing ?? chooseGeometry(listing.root, survey, options);
+  checkCrops(geometry, crops);
   const bytes = (survey.train.length + survey.test.length) * imageBytes(geometry);
-  const packed = store === 'packed' || (store === 'auto' && bytes <= packLimit);
+  const packed = crops === 1 && (store === 'packed' || (store === 'auto' && bytes <= packLimit));
   const open = packed ? openPacked : openStreamed;
   const { splits, damaged } = await open(name, survey, geometry, { ...options, verify });
   if (damaged.length > 0 && !skipBad) throw badFilesError(listing.root, damaged, total);
@@ -152,10 +157,8 @@ export async function verifyPictures(survey: FolderSurvey, options: ImageFolderO
     found = [];
     let done = 0;
     const check = async (i: number) => {
-      const { height, width } = pictures[i].header;
-      const own: Geometry = { height, width, channels: 3, fit: 'stretch', cropFraction: 1, interpolation: 'linear' };
       try {
-        await decodePicture(root, pictures[i], own);
+        await readPicture(root, pictures[i], 3);
       } catch (error) {
         if (!(error instanceof BadImage)) throw error;
         found!.push([i, error.message]);
@@ -184,7 +187,7 @@ async function openPacked(
   const parts = [survey.train, survey.test];
   const sources: PackSource[] = parts.map(pictures => ({
     digests: pictures.map(p => p.digest),
-    decode: sample => decodePicture(root, pictures[sample], geometry),
+    decode: async sample => fitPicture(await readPicture(root, pictures[sample], geometry.channels), geometry),
   }));
   const packed = await packImages(name, sources, geometry, {
     signal: options.signal,
@@ -212,29 +215,31 @@ async function openStreamed(
   options: ImageFolderOptions,
 ): Promise<Opened> {
   const { root } = survey.listing;
+  const { crops = 1 } = options;
   const damaged = options.verify ? await verifyPictures(survey, options) : [];
   const left = new Set(damaged.map(b => b.file));
   const split = (all: Picture[]) => {
     const pictures = left.size === 0 ? all : all.filter(p => !left.has(path.join(root, p.path)));
-    return new StreamedSplit(
-      shapeOf(geometry),
+    const streamed = new StreamedSplit(
+      stacked(shapeOf(geometry), crops),
       Int32Array.from(pictures, p => p.label),
-      sample => decodePicture(root, pictures[sample], geometry),
+      async sample => cropsOf(await readPicture(root, pictures[sample], geometry.channels), geometry, crops),
       pictures.map(p => p.digest),
       sample => path.join(root, pictures[sample].path),
     );
+    return crops === 1 ? streamed : new CroppedSplit(streamed, crops);
   };
   return { splits: { train: split(survey.train), test: split(survey.test) }, damaged };
 }
 
-async function decodePicture(root: string, picture: Picture, geometry: Geometry): Promise<Uint8Array> {
+async function readPicture(root: string, picture: Picture, channels: 1 | 3) {
   const file = path.join(root, picture.path);
   const { height, width } = picture.header;
   // Compressed pictures take less than a byte a pixel, as a rule: enough to tell small files.
   const bytes = await readSmall(file, height * width).catch(error => {
     throw new BadImage(`can't be read (${error.code ?? error.message})`);
   });
-  return decodeImage(bytes, picture.header, geometry);
+  return decodePixels(bytes, picture.header, channels);
 }
 
 function shapeOf({ height, width, channels }: Geometry) {

@@ -6,7 +6,8 @@ import type { Metadata, Sharp, SharpOptions } from 'sharp';
 import { DlcourseError } from '../errors.js';
 import { readError, systemCode } from '../io/filesystem.js';
 import { BadImage, decoderReason } from './bad-files.js';
-import { type Geometry, placeImage } from './preprocessing.js';
+import { withChannels } from './crops.js';
+import type { Picture } from './resize.js';
 
 /** Always enabled. */
 export const baseFormats = ['jpeg', 'png', 'webp'] as const;
@@ -120,64 +121,15 @@ export function tooLarge(bytes: number): BadImage {
 }
 
 /**
- * Decodes a picture whose header was read, by the rule of `Geometry`.
+ * Decodes a picture whose header was read, at its own size.
  *
- * @returns height × width × channels bytes of the geometry.
+ * @returns with one channel its luminance, with three its colours.
  * @throws BadImage when the pixels are damaged: warnings of the decoders count as damage.
  */
-export async function decodeImage(bytes: Uint8Array, header: ImageHeader, geometry: Geometry): Promise<Uint8Array> {
-  const pipeline = (await open(bytes)).autoOrient().flatten({ background });
-  return resample(pipeline, header, geometry);
-}
-
-/**
- * Reads one picture file as a data set would: for `predict`.
- *
- * @throws DlcourseError `E_NOT_FOUND`, `E_READ`, or `E_IMAGE` with the reason why it isn't a usable picture.
- */
-export async function loadImage(
-  file: string,
-  geometry: Geometry,
-  formats: readonly ImageFormat[] = baseFormats,
-): Promise<Uint8Array> {
-  try {
-    const { size } = await stat(file);
-    if (size > imageLimits.fileBytes) throw tooLarge(size);
-    const bytes = await readFile(file);
-    return await decodeImage(bytes, await readHeader(bytes, file, [...baseFormats, ...formats]), geometry);
-  } catch (error) {
-    if (error instanceof BadImage) {
-      const hint = 'convert it to JPEG, PNG or WebP';
-      throw new DlcourseError({ code: 'E_IMAGE', class: 'data', where: file, problem: error.message, hint });
-    }
-    throw systemCode(error) ? readError(file, error) : error;
-  }
-}
-
-/** The same for pixels that are decoded already: height × width × (1 or 3) bytes. */
-export async function resizePixels(
-  pixels: Uint8Array,
-  from: { height: number; width: number; channels: number },
-  geometry: Geometry,
-): Promise<Uint8Array> {
-  const raw = { height: from.height, width: from.width, channels: from.channels as 1 | 3 } as const;
-  return resample((await loadSharp())(pixels, { raw }), from, geometry);
-}
-
-async function resample(
-  pipeline: Sharp,
-  from: { height: number; width: number },
-  geometry: Geometry,
-): Promise<Uint8Array> {
-  const { height, width, channels, interpolation } = geometry;
-  const { scaledHeight, scaledWidth, left, top } = placeImage(from.width, from.height, geometry);
-  if (scaledWidth !== from.width || scaledHeight !== from.height) {
-    // Without fastShrinkOnLoad the result depends on the picture alone, not on the format it is stored in.
-    pipeline.resize(scaledWidth, scaledHeight, { fit: 'fill', kernel: interpolation, fastShrinkOnLoad: false });
-  }
-  if (scaledWidth !== width || scaledHeight !== height) pipeline.extract({ left, top, width, height });
+export async function decodePixels(bytes: Uint8Array, header: ImageHeader, channels: 1 | 3): Promise<Picture> {
+  const { height, width } = header;
+  const pipeline = (await open(bytes)).autoOrient().flatten({ background }).toColourspace('srgb');
   const { data } = await pipeline
-    .toColourspace('srgb')
     .raw()
     .toBuffer({ resolveWithObject: true })
     .catch(error => {
@@ -186,16 +138,31 @@ async function resample(
   if (data.length !== height * width * 3) {
     throw new BadImage(`expected ${height * width * 3} bytes of pixels, got ${data.length}`);
   }
-  return channels === 1 ? luminance(data) : data;
+  return withChannels({ height, width, channels: 3, data }, channels);
 }
 
-/** ITU-R 601 luma in 16-bit integers, as in Pillow; equal channels keep their value. */
-function luminance(rgb: Uint8Array): Uint8Array {
-  const grey = new Uint8Array(rgb.length / 3);
-  for (let i = 0, p = 0; i < grey.length; i++, p += 3) {
-    grey[i] = (19595 * rgb[p] + 38470 * rgb[p + 1] + 7471 * rgb[p + 2] + 0x8000) >>> 16;
+/**
+ * Reads one picture file as a data set would, at its own size.
+ *
+ * @throws DlcourseError `E_NOT_FOUND`, `E_READ`, or `E_IMAGE` with the reason why it isn't a usable picture.
+ */
+export async function loadPicture(
+  file: string,
+  channels: 1 | 3,
+  formats: readonly ImageFormat[] = baseFormats,
+): Promise<Picture> {
+  try {
+    const { size } = await stat(file);
+    if (size > imageLimits.fileBytes) throw tooLarge(size);
+    const bytes = await readFile(file);
+    return await decodePixels(bytes, await readHeader(bytes, file, [...baseFormats, ...formats]), channels);
+  } catch (error) {
+    if (error instanceof BadImage) {
+      const hint = 'convert it to JPEG, PNG or WebP';
+      throw new DlcourseError({ code: 'E_IMAGE', class: 'data', where: file, problem: error.message, hint });
+    }
+    throw systemCode(error) ? readError(file, error) : error;
   }
-  return grey;
 }
 
 const options: SharpOptions = {

@@ -35,9 +35,10 @@ export async function openDataset(nameOrFolder: string, options: OpenOptions = {
   }
   const dataset = await openPackedFormat(place, options);
   if (options.classes) checkClassNames(dataset, options.classes);
-  const { signal, onProgress, onNotice } = options;
+  const { signal, crops, onProgress, onNotice } = options;
   return resampleDataset(dataset, options.preprocessing ?? options, {
     signal,
+    crops,
     onNotice,
     onProgress: (done, total) => onProgress?.({ step: 'decode', done, total }),
   });

@@ -14,8 +14,8 @@ import { type ChannelStatistics, packedStatistics } from './statistics.js';
 /** Splits of up to 1 GiB of pixels together are packed and held in memory; larger ones are streamed. */
 export const packLimit = 2 ** 30;
 
-/** Changes when the meaning of a packed file does. */
-const formatVersion = 1;
+/** Changes when the meaning of a packed file does: 2 since pictures are resampled as in Pillow. */
+const formatVersion = 2;
 
 /** What is to be packed: for each sample a digest of its content and a way to its pixels. */
 export interface PackSource {

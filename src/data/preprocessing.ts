@@ -2,7 +2,7 @@
 
 import { DlcourseError } from '../errors.js';
 
-/** Interpolation kernels, all antialiased when shrinking (the kernel widens with the ratio); borders are repeated. */
+/** Interpolation kernels, as in Pillow: bilinear, bicubic (a = −1/2), Lanczos, all antialiased when shrinking. */
 export const interpolations = ['nearest', 'linear', 'cubic', 'lanczos3'] as const;
 export type Interpolation = (typeof interpolations)[number];
 
@@ -13,8 +13,9 @@ export type Interpolation = (typeof interpolations)[number];
  *    palettes to their colours; alpha is composited on white.
  * 2. `channels` 1 takes the luminance, 3 gives grey pictures three equal channels.
  * 3. `fit: 'crop'` scales both sides by the same factor until the picture just covers
- *    (height / cropFraction) × (width / cropFraction), then takes the height × width in the centre;
- *    `'stretch'` scales each side to its target. A picture that has the target size already is not resampled.
+ *    (height / cropFraction) × (width / cropFraction), rounded to pixels, then takes the height × width in the centre:
+ *    torchvision's Resize and CenterCrop. `'stretch'` scales each side to its target. A picture that has the size that
+ *    it would be scaled to is not resampled.
  */
 export interface Geometry {
   height: number;
@@ -42,18 +43,26 @@ export interface Placement {
 
 /** Applies the rule of `Geometry` to a picture of the given size (after orientation). */
 export function placeImage(width: number, height: number, to: Geometry): Placement {
-  if (to.fit === 'stretch' || (width === to.width && height === to.height && to.cropFraction === 1)) {
-    return { scaledWidth: to.width, scaledHeight: to.height, left: 0, top: 0 };
-  }
-  const scale = Math.max(to.width / width, to.height / height) / to.cropFraction;
-  const scaledWidth = Math.max(to.width, Math.round(width * scale));
-  const scaledHeight = Math.max(to.height, Math.round(height * scale));
+  if (to.fit === 'stretch') return { scaledWidth: to.width, scaledHeight: to.height, left: 0, top: 0 };
+  const wide = Math.round(to.width / to.cropFraction);
+  const high = Math.round(to.height / to.cropFraction);
+  // The side that just covers its target decides; the other is cut to whole pixels, as in torchvision.
+  const byWidth = wide * height >= high * width;
+  const scaledWidth = byWidth ? wide : Math.trunc((high * width) / height);
+  const scaledHeight = byWidth ? Math.trunc((wide * height) / width) : high;
   return {
     scaledWidth,
     scaledHeight,
-    left: Math.round((scaledWidth - to.width) / 2),
-    top: Math.round((scaledHeight - to.height) / 2),
+    left: roundHalfEven((scaledWidth - to.width) / 2),
+    top: roundHalfEven((scaledHeight - to.height) / 2),
   };
+}
+
+/** Python's round(): halves go to the even neighbour. */
+export function roundHalfEven(value: number): number {
+  const below = Math.floor(value);
+  if (value - below !== 0.5) return Math.round(value);
+  return below % 2 === 0 ? below : below + 1;
 }
 
 /** What a user may fix about the geometry; the data decide the rest. */

@@ -1,9 +1,17 @@
 // The rule from a picture of any size to the network's input, and the statistics that normalise it.
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { chooseGeometry, type Geometry, type ImageSurvey, placeImage } from '../../src/data/preprocessing.js';
 import { packedStatistics } from '../../src/data/statistics.js';
 import { DlcourseError } from '../../src/errors.js';
+import { packageRoot } from '../../src/native.js';
+
+/** width, height, resize, crop → scaled width and height, left, top: test/data/fixtures/make.py. */
+const placed: number[][] = JSON.parse(
+  readFileSync(join(packageRoot(), 'test/data/fixtures/pictures.json'), 'utf8'),
+).placed;
 
 const imagenet: Geometry = {
   ...{ height: 224, width: 224, channels: 3, fit: 'crop', cropFraction: 0.875, interpolation: 'linear' },
@@ -26,13 +34,19 @@ function thrown(work: () => unknown): DlcourseError {
 }
 
 describe('placeImage', () => {
-  // Resize(256), CenterCrop(224) of torchvision on the same sizes.
-  test.each([
-    [500, 375, { scaledWidth: 341, scaledHeight: 256, left: 59, top: 16 }],
-    [375, 500, { scaledWidth: 256, scaledHeight: 341, left: 16, top: 59 }],
-    [256, 256, { scaledWidth: 256, scaledHeight: 256, left: 16, top: 16 }],
-  ])('%i×%i is scaled to cover 256 and cropped to 224', (width, height, expected) => {
-    expect(placeImage(width, height, imagenet)).toEqual(expected);
+  test('agrees with torchvision’s Resize and CenterCrop', () => {
+    for (const [width, height, side, crop, scaledWidth, scaledHeight, left, top] of placed) {
+      const place = placeImage(width!, height!, {
+        ...imagenet,
+        height: crop!,
+        width: crop!,
+        cropFraction: crop! / side!,
+      });
+      expect([width, height, side, crop, place]).toEqual([
+        ...[width, height, side, crop],
+        { scaledWidth, scaledHeight, left, top },
+      ]);
+    }
   });
 
   test('the whole shorter side is kept when the crop fraction is 1', () => {
@@ -46,6 +60,13 @@ describe('placeImage', () => {
       expect(scaledWidth - left).toBeGreaterThanOrEqual(224);
       expect(scaledHeight - top).toBeGreaterThanOrEqual(224);
     }
+  });
+
+  test('what is not square just covers its target', () => {
+    const wide: Geometry = { ...imagenet, height: 100, width: 200, cropFraction: 0.8 };
+    // To cover 250×125: 500×500 by its width, 600×200 by its height.
+    expect(placeImage(500, 500, wide)).toEqual({ scaledWidth: 250, scaledHeight: 250, left: 25, top: 75 });
+    expect(placeImage(600, 200, wide)).toEqual({ scaledWidth: 375, scaledHeight: 125, left: 88, top: 12 });
   });
 
   test('stretch goes to the target at once', () => {

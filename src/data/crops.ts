@@ -1,0 +1,109 @@
+// From a decoded picture to what a network is shown: its channels, its scale, and one crop or several.
+
+import { DlcourseError } from '../errors.js';
+import { type Geometry, placeImage, roundHalfEven } from './preprocessing.js';
+import { crop, mirror, type Picture, resize } from './resize.js';
+
+/**
+ * Parts of a picture whose answers are averaged:
+ * 1 – the one that `Geometry` says;
+ * 5 – the four corners and the centre of the scaled picture; 10 – these and the mirrored ones (Krizhevsky et al. 2012,
+ * section 4.1);
+ * 144 – at 4 scales, of 3 squares along the longer side, 4 corners, centre and the whole square, and the mirrored ones
+ * (Szegedy et al. 2014, section 7).
+ */
+export const cropCounts = [1, 5, 10, 144] as const;
+export type CropCount = (typeof cropCounts)[number];
+
+/** The rule of `Geometry`: height × width × channels bytes. Only the pixels of the crop are computed. */
+export function fitPicture(picture: Picture, geometry: Geometry): Uint8Array {
+  const { height, width, channels, interpolation } = geometry;
+  const { scaledHeight, scaledWidth, left, top } = placeImage(picture.width, picture.height, geometry);
+  const scaled = { height: scaledHeight, width: scaledWidth };
+  return resize(withChannels(picture, channels), scaled, interpolation, { left, top, width, height }).data;
+}
+
+/**
+ * `count` crops, one after the other: count × height × width × channels bytes.
+ *
+ * @param geometry one that `checkCrops` has passed.
+ */
+export function cropsOf(picture: Picture, geometry: Geometry, count: CropCount): Uint8Array {
+  if (count === 1) return fitPicture(picture, geometry);
+  const own = withChannels(picture, geometry.channels);
+  const crops = count === 144 ? manyCrops(own, geometry) : cornersOf(own, geometry, count === 10);
+  return Buffer.concat(crops.map(c => c.data));
+}
+
+/** Whether several crops of pictures in this geometry make sense. Throws E_CROPS. */
+export function checkCrops({ height, width, fit }: Geometry, count: CropCount): void {
+  const refused = (problem: string, hint: string) =>
+    new DlcourseError({ code: 'E_CROPS', class: 'usage', where: `${count} crops`, problem, hint });
+  if (count !== 1 && fit === 'stretch') {
+    throw refused('expected pictures that are cropped, got a model that stretches them', 'give --resize');
+  }
+  if (count === 144 && height !== width) {
+    throw refused(`expected a square input, got ${height}×${width}`, 'take 5 or 10 crops');
+  }
+}
+
+function cornersOf(picture: Picture, geometry: Geometry, mirrored: boolean): Picture[] {
+  const { scaledHeight, scaledWidth } = placeImage(picture.width, picture.height, geometry);
+  const scaled = resize(picture, { height: scaledHeight, width: scaledWidth }, geometry.interpolation);
+  return (mirrored ? [scaled, mirror(scaled)] : [scaled]).flatMap(side => five(side, geometry));
+}
+
+/** Corners and centre, in torchvision's order. */
+function five(picture: Picture, { height, width }: Geometry): Picture[] {
+  const right = picture.width - width;
+  const bottom = picture.height - height;
+  const corners = [
+    [0, 0],
+    [right, 0],
+    [0, bottom],
+    [right, bottom],
+    [roundHalfEven(right / 2), roundHalfEven(bottom / 2)],
+  ];
+  return corners.map(([left, top]) => crop(picture, { left, top, height, width }));
+}
+
+/** Shorter sides of GoogLeNet's scaled pictures, for an input of 224; others are in proportion. */
+const scales = [256, 288, 320, 352];
+
+function manyCrops(picture: Picture, geometry: Geometry): Picture[] {
+  const { height, width, interpolation } = geometry;
+  return scales.flatMap(scale => {
+    const side = Math.round((scale * height) / 224);
+    const square: Geometry = { ...geometry, height: side, width: side, fit: 'crop', cropFraction: 1 };
+    const { scaledHeight, scaledWidth } = placeImage(picture.width, picture.height, square);
+    const scaled = resize(picture, { height: scaledHeight, width: scaledWidth }, interpolation);
+    return [0, 0.5, 1].flatMap(share => {
+      const left = roundHalfEven((scaledWidth - side) * share);
+      const top = roundHalfEven((scaledHeight - side) * share);
+      const part = crop(scaled, { left, top, height: side, width: side });
+      return [part, mirror(part)].flatMap(p => [...five(p, geometry), resize(p, { height, width }, interpolation)]);
+    });
+  });
+}
+
+/** Luminance, or three equal channels, where the picture has not as many. */
+export function withChannels(picture: Picture, channels: 1 | 3): Picture {
+  if (picture.channels === channels) return picture;
+  const data = channels === 1 ? luminance(picture.data) : threefold(picture.data);
+  return { ...picture, channels, data };
+}
+
+/** ITU-R 601 luma in 16-bit integers, as in Pillow; equal channels keep their value. */
+function luminance(rgb: Uint8Array): Uint8Array {
+  const grey = new Uint8Array(rgb.length / 3);
+  for (let i = 0, p = 0; i < grey.length; i++, p += 3) {
+    grey[i] = (19595 * rgb[p] + 38470 * rgb[p + 1] + 7471 * rgb[p + 2] + 0x8000) >>> 16;
+  }
+  return grey;
+}
+
+function threefold(grey: Uint8Array): Uint8Array {
+  const rgb = new Uint8Array(3 * grey.length);
+  for (let i = 0, p = 0; i < grey.length; i++, p += 3) rgb.fill(grey[i], p, p + 3);
+  return rgb;
+}
