@@ -6,6 +6,7 @@ export type { Preprocessing } from './data/preprocessing.js';
 export { DlcourseError, type ErrorClass, exitStatus } from './errors.js';
 export * from './layers/index.js';
 export { type Augmentation, parseAugmentation } from './train/augmentation.js';
+export type { Answer, ClassifierOptions } from './train/classify.js';
 export { type FineTuneOptions, fineTune } from './train/fine-tune.js';
 export { type Arrays, type CompileSettings, compile, type FitOptions, Learner, load } from './train/learner.js';
 export type { EpochRecord, LoopEvent } from './train/loop.js';

@@ -16,6 +16,7 @@ import {
 } from '../common.js';
 import { examples } from '../examples.js';
 import { stopSignal } from '../interrupt.js';
+import { pictureSettings } from '../pictures.js';
 import { optionsOf, readConfig, resolveSettings, setting } from '../settings.js';
 import { dataSettings, openOptions, trainSettings } from '../train-settings.js';
 import { integer, percent, table, Ui } from '../ui.js';
@@ -28,6 +29,7 @@ const evalSettings = {
   threads: setting('--threads <n>', 'threads, which change no result (default: all)', whole(1, 1024)),
   minAccuracy: setting('--min-accuracy <x>', 'fail with status 80 below this accuracy, such as 0.9', real(0, 1)),
   ...{ split, skipBad, formats, labels },
+  ...pictureSettings,
 } as const;
 
 type Flags = OutputOptions & Record<string, unknown>;
@@ -42,6 +44,7 @@ export const evaluation = (): Command => {
       examples(
         'dlcourse eval runs/resnet20-stickers-1',
         'dlcourse eval model.safetensors --data ./flowers --min-accuracy 0.9',
+        'dlcourse eval model.safetensors --data ./imagenet-val --resize 256 --crop 224 --crops 10',
       ),
     );
   for (const option of optionsOf(evalSettings)) command.addOption(option);
@@ -54,20 +57,22 @@ async function evaluate(given: string, flags: Flags): Promise<void> {
   const stop = stopSignal('eval');
   const weights = await findWeights(given);
   const { loadModel } = await import('../../src/models/file.js');
+  const { withCut } = await import('../../src/models/pictures.js');
   const { openDataset } = await import('../../src/data/open.js');
   const { ImageSource } = await import('../../src/train/inputs.js');
   const { evaluationGraph } = await import('../../src/train/step.js');
   const measure = (await import('../../src/train/training.js')).evaluate;
   const { defaultThreads, Program } = await import('../../src/runtime/program.js');
 
-  const { model, card, store } = await loadModel(weights.file);
-  if (!card.preprocessing) throw noImages(weights.file);
+  const { resize, crop, crops } = values;
+  const { model, card, store } = withCut(await loadModel(weights.file), { resize, crop }, shown(weights.file));
   const { source, how } = await dataOf(weights, card, values.data, openOptions(values));
   await openDecoders(how.formats);
   const dataset = await openDataset(source, {
     ...how,
     preprocessing: card.preprocessing,
     classes: card.classes,
+    crops,
     signal: stop,
     onNotice: line => ui.notice(line),
     onProgress: ({ done, total }) => ui.live(() => `reading ${source}  ${integer(done)} of ${integer(total)}`),
@@ -84,8 +89,9 @@ async function evaluate(given: string, flags: Flags): Promise<void> {
       threads: values.threads ?? defaultThreads(),
     },
   );
+  const pictures = test.length / images.crops;
   const found = await measure(program, images, card.classes, stop, done =>
-    ui.live(() => `${integer(done)} of ${integer(test.length)} images`),
+    ui.live(() => `${integer(done)} of ${integer(pictures)} images`),
   );
   ui.clear();
 
@@ -134,15 +140,6 @@ async function dataOf(
     hint: 'give --data DIR|NAME',
   });
 }
-
-const noImages = (where: string): DlcourseError =>
-  new DlcourseError({
-    code: 'E_NO_PREPROCESSING',
-    class: 'mismatch',
-    where,
-    problem: 'expected a model of images, got one that was trained on plain arrays',
-    hint: 'evaluate it with the library: (await load(file)).evaluate({ x, y })',
-  });
 
 const noTest = (where: string): DlcourseError =>
   new DlcourseError({

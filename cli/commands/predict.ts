@@ -5,74 +5,80 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { DlcourseError, printable } from '../../src/errors.js';
-import type { LoadedModel } from '../../src/models/file.js';
-import type { Prediction } from '../../src/train/metrics.js';
+import type { Answer } from '../../src/train/classify.js';
 import { defaultWeights, findWeights, type OutputOptions, openDecoders, shown, withOutput } from '../common.js';
 import { examples } from '../examples.js';
 import { type Failure, failureOf } from '../failure.js';
 import { glob, isPattern } from '../glob.js';
 import { stopSignal } from '../interrupt.js';
-import { imageSource, type Rows, tensorSource } from '../predict-inputs.js';
+import { pictureSettings } from '../pictures.js';
+import { tensorSource } from '../predict-inputs.js';
+import { optionsOf, resolveSettings, type Values } from '../settings.js';
 import { percent, Ui } from '../ui.js';
-import { choices, option, text, whole } from '../values.js';
+import { choices, type Kind, option, text, whole } from '../values.js';
 
 interface Options extends OutputOptions {
   weights?: string;
   tensor?: string;
   top: number;
-  logits?: boolean;
+  /** True: printed; a name: written to that file. */
+  logits?: true | string;
   threads?: number;
   formats?: ('gif' | 'tiff' | 'avif')[];
 }
 
-/** What was said about one picture. */
-interface Answer {
-  file: string;
-  predictions: Prediction[];
-  logits?: number[];
-}
+const logitsFile: Kind<string> = {
+  expected: 'a name that ends in .npy or .json',
+  parse: value => (/\.(npy|json)$/i.test(value) ? value : undefined),
+  hint: () => 'without a file, write --logits after the pictures',
+};
 
-/** Pictures at a time. */
-const BATCH = 32;
-
-export const predict = (): Command =>
-  withOutput(
-    new Command('predict')
-      .summary('name what is on pictures')
-      .description(
-        'Names what is on pictures: files, folders (all pictures below them), or patterns with *, ? and **.\n' +
-          'Without --weights, the newest finished run below ./runs answers, else the weights that come with dlcourse.',
-      )
-      .argument('[images...]', 'files, folders or patterns')
-      .addHelpText(
-        'before',
-        examples(
-          'dlcourse predict cat.jpg',
-          "dlcourse predict holiday 'more/**/*.png' --top 3 --json",
-          'dlcourse predict cat.jpg --weights runs/resnet20-stickers-1',
-        ),
-      )
-      .addOption(option('--weights <run|file>', 'a run folder or a model file', text))
-      .addOption(
-        option(
-          '--tensor <file>',
-          'a .npy file instead: float32 n×h×w×c or n×c×h×w, normalised; or uint8 n×h×w×c, pixels',
-          text,
-        ),
-      )
-      .addOption(option('--top <n>', 'predictions for each picture', whole(1, 1_000_000), 5))
-      .option('--logits', 'the raw outputs too')
-      .addOption(option('--formats <names>', 'also read gif, tiff, avif', choices(['gif', 'tiff', 'avif'])))
-      .addOption(option('--threads <n>', 'threads, which change no result (default: all)', whole(1, 1024))),
-  ).action(answerAll);
+export const predict = (): Command => {
+  const command = new Command('predict')
+    .summary('name what is on pictures')
+    .description(
+      'Names what is on pictures: files, folders (all pictures below them), or patterns with *, ? and **.\n' +
+        'Without --weights, the newest finished run below ./runs answers, else the weights that come with dlcourse.',
+    )
+    .argument('[images...]', 'files, folders or patterns')
+    .addHelpText(
+      'before',
+      examples(
+        'dlcourse predict cat.jpg',
+        "dlcourse predict holiday 'more/**/*.png' --top 3 --json",
+        'dlcourse predict cat.jpg --weights runs/resnet20-stickers-1 --crops 10',
+      ),
+    )
+    .addOption(option('--weights <run|file>', 'a run folder or a model file', text))
+    .addOption(
+      option(
+        '--tensor <file>',
+        'a .npy file instead: float32 n×h×w×c or n×c×h×w, normalised; or uint8 n×h×w×c, pixels',
+        text,
+      ),
+    )
+    .addOption(option('--top <n>', 'predictions for each picture', whole(1, 1_000_000), 5))
+    .addOption(
+      option('--logits [file]', 'print the raw outputs too, or write those of all pictures: .npy or .json', logitsFile),
+    )
+    .addOption(option('--formats <names>', 'also read gif, tiff, avif', choices(['gif', 'tiff', 'avif'])))
+    .addOption(option('--threads <n>', 'threads, which change no result (default: all)', whole(1, 1024)));
+  for (const one of optionsOf(pictureSettings)) command.addOption(one);
+  return withOutput(command).action(answerAll);
+};
 
 async function answerAll(images: string[], options: Options): Promise<void> {
   const ui = new Ui(options);
   if (images.length === 0 && options.tensor === undefined) throw nothing();
+  const { values: cut } = resolveSettings(pictureSettings, { ...options }, undefined);
+  if (options.tensor !== undefined) checkNoCut(cut);
   const stop = stopSignal('predict');
   const weights = await (options.weights === undefined ? defaultWeights() : findWeights(options.weights));
   const { loadModel } = await import('../../src/models/file.js');
-  const loaded = await loadModel(weights.file);
+  const { withCut } = await import('../../src/models/pictures.js');
+  const { Classifier } = await import('../../src/train/classify.js');
+  const given = await loadModel(weights.file);
+  const loaded = cut.resize || cut.crop ? withCut(given, cut, shown(weights.file)) : given;
   ui.notice(`using ${shown(weights.file)}`);
 
   const answers: Answer[] = [];
@@ -85,62 +91,75 @@ async function answerAll(images: string[], options: Options): Promise<void> {
     ui.clear();
     process.stderr.write(`dlcourse: ${failure.message}\n`);
   };
-  const network = await open(loaded, options.threads);
-  const answer = async (rows: Rows): Promise<void> => {
-    for (const { name, logits, predictions } of await network(rows, options.top)) {
-      answers.push({ file: name, predictions, ...(options.logits ? { logits: [...logits] } : {}) });
-      show(ui, answers.at(-1)!);
-    }
+  const { top, threads, formats } = options;
+  const classifier = new Classifier(loaded, { top, threads, formats, crops: cut.crops });
+  const answer = (one: Answer): void => {
+    answers.push(one);
+    show(ui, one, options.logits === true);
   };
-  if (options.tensor !== undefined)
-    await answer(await tensorSource(options.tensor, loaded)).catch(e => fail(options.tensor!, e));
-  const files = await expand(images, fail);
-  if (files.length > 0) await openDecoders(options.formats);
-  for (let at = 0; at < files.length; at += BATCH) {
-    stop.throwIfAborted();
-    const rows = await imageSource(files.slice(at, at + BATCH), loaded, weights.file, options.formats ?? [], fail);
-    if (rows) await answer(rows);
+  if (options.tensor !== undefined) {
+    const file = options.tensor;
+    const rows = async () => {
+      const { source, nameOf } = await tensorSource(file, loaded);
+      for (const one of await classifier.rows(source, nameOf)) answer(one);
+    };
+    await rows().catch(error => fail(file, error));
   }
-  const result = { model: loaded.model.name, weights: weights.file, images: answers };
+  const files = await expand(images, fail);
+  if (files.length > 0) await openDecoders(formats);
+  for await (const one of classifier.pictures(files, shown(weights.file))) {
+    stop.throwIfAborted();
+    if ('error' in one) fail(one.name, one.error);
+    else answer(one);
+  }
+  if (typeof options.logits === 'string') {
+    await writeLogits(options.logits, answers, loaded.card.classes);
+    ui.notice(`wrote ${shown(options.logits)}`);
+  }
+  const listed = answers.map(({ name, predictions, scores }) => {
+    return { file: name, predictions, ...(options.logits === true ? { logits: [...scores] } : {}) };
+  });
+  const result = { model: loaded.model.name, weights: weights.file, images: listed };
   ui.result(failed.length > 0 ? { ...result, failed } : result);
   // One bad file stops nothing, but the status says so.
   if (failed[0]) process.exitCode = failed[0].error.exit;
 }
 
-function show(ui: Ui, { file, predictions, logits }: Answer): void {
+function show(ui: Ui, { name, predictions, scores }: Answer, withLogits: boolean): void {
   const { bold, dim } = ui.colors;
   const [first, ...rest] = predictions.map(p => [printable(p.label), percent(p.probability)] as const);
   const others = rest.map(([label, share]) => `${label} ${share}`).join(', ');
-  ui.print(`${shown(file)}: ${bold(first![0])} ${first![1]}${others ? dim(`, ${others}`) : ''}`);
-  if (logits) ui.print(dim(`  logits ${logits.map(x => x.toFixed(4)).join(' ')}`));
+  ui.print(`${shown(name)}: ${bold(first![0])} ${first![1]}${others ? dim(`, ${others}`) : ''}`);
+  if (withLogits) ui.print(dim(`  logits ${[...scores].map(x => x.toFixed(4)).join(' ')}`));
 }
 
-/** A model that answers: rows in, outputs and the most probable classes out. */
-async function open({ model, card, store }: LoadedModel, threads: number | undefined) {
-  const { defaultThreads, Program } = await import('../../src/runtime/program.js');
-  const { evaluationGraph } = await import('../../src/train/step.js');
-  const { forEachBatch } = await import('../../src/train/training.js');
-  const { topPredictions } = await import('../../src/train/metrics.js');
-  const programs = new Map<string, InstanceType<typeof Program>>();
-  return async ({ kind, source, nameOf }: Rows, top: number) => {
-    let program = programs.get(kind);
-    if (!program) {
-      const graph = evaluationGraph(model, g => source.input(g));
-      program = new Program(graph, { batch: BATCH, store, threads: threads ?? defaultThreads() });
-      programs.set(kind, program);
-    }
-    const output = Object.keys(model.config.outputs)[0]!;
-    const found: { name: string; logits: Float32Array; predictions: Prediction[] }[] = [];
-    await forEachBatch(program, source, (results, samples) => {
-      const values = results[output] as Float32Array;
-      const size = values.length / samples.length;
-      samples.forEach((sample, i) => {
-        const logits = values.slice(i * size, (i + 1) * size);
-        found.push({ name: nameOf(sample), logits, predictions: topPredictions(logits, card.classes, top) });
-      });
+/** All outputs in one file: float32 n×classes, a row a picture; as JSON with the names of pictures and classes. */
+async function writeLogits(path: string, answers: readonly Answer[], classes: readonly string[]): Promise<void> {
+  if (/\.npy$/i.test(path)) {
+    const width = answers[0]?.scores.length ?? classes.length;
+    const all = new Float32Array(answers.length * width);
+    answers.forEach(({ scores }, i) => {
+      all.set(scores, i * width);
     });
-    return found;
-  };
+    const { writeNpy } = await import('../../src/io/npy.js');
+    return writeNpy(path, all, [answers.length, width]);
+  }
+  const images = answers.map(({ name, scores }) => ({ file: name, logits: [...scores] }));
+  const { writeFileDurably } = await import('../../src/io/durable.js');
+  await writeFileDurably(path, `${JSON.stringify({ classes, images })}\n`);
+}
+
+/** Rows of a tensor are what the network sees: nothing is left to scale, and one of them is one crop. */
+function checkNoCut({ resize, crops }: Values<typeof pictureSettings>): void {
+  const wrong = resize !== undefined ? '--resize' : crops !== 1 ? '--crops' : undefined;
+  if (wrong === undefined) return;
+  throw new DlcourseError({
+    code: 'E_ARGUMENT',
+    class: 'usage',
+    where: '--tensor',
+    problem: `expected rows that are taken as they are, got ${wrong}`,
+    hint: `leave ${wrong} out, or give pictures`,
+  });
 }
 
 /** Files as given, those below folders, and those that patterns match; each once. */

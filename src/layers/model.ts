@@ -316,6 +316,36 @@ export class Model {
     return new Model(config.name, config.inputs, builder, { ...config.outputs }, config.outputWeights);
   }
 
+  /**
+   * The same layers for another input, such as pictures of another size; it takes the same weights.
+   * Throws E_INPUT when a layer can't work on it or would need weights of another shape.
+   */
+  withInput(shape: readonly number[]): Model {
+    const [first, ...others] = this.config.inputs;
+    const where = `input ${shape.join('×')}`;
+    const refused = (problem: string): DlcourseError =>
+      new DlcourseError({
+        code: 'E_INPUT',
+        class: 'mismatch',
+        where,
+        problem,
+        hint: `stay at the ${first!.shape.join('×')} that ${this.name} was made for`,
+      });
+    let model: Model;
+    try {
+      model = Model.fromConfig({ ...this.config, inputs: [{ ...first!, shape }, ...others] });
+    } catch (error) {
+      if (!(error instanceof DlcourseError) || error.class === 'internal') throw error;
+      throw refused(`expected a size that every layer can work on, got one that is refused (${error.message})`);
+    }
+    this.state.forEach(({ name, shape: own }, i) => {
+      const other = model.state[i]!.shape;
+      if (own.join() !== other.join())
+        throw refused(`expected ${name} to be ${own.join('×')}, got ${other.join('×')} for this input`);
+    });
+    return model;
+  }
+
   get name(): string {
     return this.config.name;
   }

@@ -15,6 +15,8 @@ export interface Source {
   readonly length: number;
   /** Class of each sample; absent where targets are not classes. */
   readonly labels?: Int32Array;
+  /** Consecutive samples that are crops of one picture, whose answers are averaged; 1 when absent. */
+  readonly crops?: number;
   /** Adds the model's input to a graph. */
   readonly input: (graph: Graph) => Value;
   /** Feeds of a batch. In training, augmentation is drawn for `epoch`; otherwise pixels are only normalised. */
@@ -27,6 +29,7 @@ export interface Source {
 export class ImageSource implements Source {
   readonly length: number;
   readonly labels: Int32Array;
+  readonly crops: number;
   readonly #bytes: number;
   readonly #color: boolean;
   readonly #mixing: boolean;
@@ -38,6 +41,7 @@ export class ImageSource implements Source {
   ) {
     this.length = split.length;
     this.labels = split.labels;
+    this.crops = split.crops ?? 1;
     const { height, width, channels } = split.image;
     this.#bytes = height * width * channels;
     this.#color = augmentation.jitter > 0 || (augmentation.lighting > 0 && channels === 3);

@@ -4,9 +4,11 @@ import type { Dataset } from '../data/dataset.js';
 import { DlcourseError } from '../errors.js';
 import type { Model } from '../layers/model.js';
 import { FORMAT, loadModel, type ModelCard, saveModel } from '../models/file.js';
+import { type Cut, withCut } from '../models/pictures.js';
 import { defineState } from '../models/weights.js';
 import { Program, Store } from '../runtime/program.js';
 import { noAugmentation } from './augmentation.js';
+import { type Answer, Classifier, type ClassifierOptions } from './classify.js';
 import { ArraySource, ImageSource, imageSources, type Source } from './inputs.js';
 import { type EpochRecord, type LoopEvent, trainLoop } from './loop.js';
 import type { Evaluation } from './metrics.js';
@@ -135,6 +137,26 @@ export class Learner {
       at += part.length;
     }
     return out;
+  }
+
+  /**
+   * Names what is on picture files, prepared as in training: scaled, cropped, normalised. With `crops`, the mean of the
+   * probabilities for several crops; `resize` and `crop` as in `dlcourse predict`.
+   * Throws E_NO_PREPROCESSING for a model of plain arrays, E_NOT_FOUND, E_READ and E_IMAGE for the first bad file.
+   */
+  async classify(files: string | readonly string[], options: ClassifierOptions & Cut = {}): Promise<Answer[]> {
+    const { model, store } = this;
+    const classifier = new Classifier(withCut({ model, store, card: this.#card }, options, model.name), options);
+    const answers: Answer[] = [];
+    try {
+      for await (const one of classifier.pictures([files].flat(), model.name)) {
+        if ('error' in one) throw one.error;
+        answers.push(one);
+      }
+    } finally {
+      classifier.dispose();
+    }
+    return answers;
   }
 
   #evaluator(source: Source): Program {

@@ -79,11 +79,7 @@ export class Counts {
 }
 
 function crossEntropy(scores: Float32Array, label: number): number {
-  let largest = Number.NEGATIVE_INFINITY;
-  for (const s of scores) largest = Math.max(largest, s);
-  let sum = 0;
-  for (const s of scores) sum += Math.exp(s - largest);
-  return Math.log(sum) + largest - scores[label]!;
+  return logSumExp(scores) - scores[label]!;
 }
 
 /** Softmax of one row of logits. */
@@ -93,6 +89,28 @@ export function probabilities(scores: Float32Array): Float32Array {
   const out = Float32Array.from(scores, s => Math.exp(s - largest));
   const sum = out.reduce((a, b) => a + b, 0);
   return out.map(p => p / sum);
+}
+
+/**
+ * One row of scores for several rows that are about one picture: the logarithm of the mean of their probabilities, so
+ * that the softmax of the result is that mean. Computed without leaving the logarithms: no probability becomes 0.
+ */
+export function averageScores(scores: Float32Array, rows: number): Float32Array {
+  const k = scores.length / rows;
+  const logs = Array.from({ length: rows }, (_, row) => {
+    const own = scores.subarray(row * k, (row + 1) * k);
+    const total = logSumExp(own);
+    return Float64Array.from(own, s => s - total);
+  });
+  return Float32Array.from({ length: k }, (_, c) => logSumExp(logs.map(log => log[c]!)) - Math.log(rows));
+}
+
+function logSumExp(values: ArrayLike<number>): number {
+  let largest = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < values.length; i++) largest = Math.max(largest, values[i]!);
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += Math.exp(values[i]! - largest);
+  return largest + Math.log(sum);
 }
 
 export interface Prediction {

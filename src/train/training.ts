@@ -9,7 +9,7 @@ import { defineState } from '../models/weights.js';
 import { Arena, type Data, Program, type Store } from '../runtime/program.js';
 import { frozenTensors } from './freeze.js';
 import type { Feeds, Source } from './inputs.js';
-import { Counts, type Evaluation } from './metrics.js';
+import { averageScores, Counts, type Evaluation } from './metrics.js';
 import { epochOrder } from './order.js';
 import type { Recipe } from './recipe.js';
 import { scheduleFactor } from './schedule.js';
@@ -367,20 +367,51 @@ export async function evaluate(
   onProgress?: (done: number) => void,
 ): Promise<Evaluation> {
   const counts = new Counts(classes);
+  const { crops = 1 } = source;
+  await forEachAnswer(
+    program,
+    source,
+    (scores, picture) => {
+      counts.add(scores, [source.labels![picture * crops]!]);
+      onProgress?.(picture + 1);
+    },
+    signal,
+  );
+  return counts.result();
+}
+
+/** The main output for each picture in order; crops of one picture have one answer, see `averageScores`. */
+export async function forEachAnswer(
+  program: Program,
+  source: Source,
+  use: (scores: Float32Array, picture: number) => void,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { crops = 1 } = source;
+  let rows: Float32Array[] = [];
   await forEachBatch(
     program,
     source,
     (results, samples) => {
       const output = Object.values(results)[0] as Float32Array;
-      counts.add(
-        output,
-        Int32Array.from(samples, s => source.labels![s]!),
-      );
-      onProgress?.(samples.at(-1)! + 1);
+      const size = output.length / samples.length;
+      samples.forEach((sample, i) => {
+        rows.push(output.subarray(i * size, (i + 1) * size));
+        if (rows.length < crops) return;
+        use(crops === 1 ? rows[0]! : averageScores(joined(rows), crops), Math.floor(sample / crops));
+        rows = [];
+      });
     },
     signal,
   );
-  return counts.result();
+}
+
+function joined(rows: readonly Float32Array[]): Float32Array {
+  const out = new Float32Array(rows.length * rows[0]!.length);
+  rows.forEach((row, i) => {
+    out.set(row, i * row.length);
+  });
+  return out;
 }
 
 /** Runs a compiled evaluation on all samples in order; the next batch is read while one runs. */

@@ -1,0 +1,18 @@
+// The options of `predict` and `eval` that say how pictures are cut.
+
+import type { CropCount } from '../src/data/crops.js';
+import { setting } from './settings.js';
+import { type Kind, size, whole } from './values.js';
+
+const cropCount: Kind<CropCount> = {
+  expected: '1, 5, 10 or 144',
+  parse: value => ([1, 5, 10, 144] as const).find(count => String(count) === value),
+};
+
+export const pictureSettings = {
+  resize: setting('--resize <n>', "shorter side that pictures are scaled to (default: the model's)", whole(1, 4096)),
+  crop: setting('--crop <size>', "pixels of the crop, such as 224 or 224x320 (default: the model's input)", size),
+  crops: setting('--crops <n>', '1, 5, 10 or 144 crops of each picture, whose answers are averaged', cropCount, {
+    initial: '1',
+  }),
+} as const;

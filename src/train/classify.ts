@@ -1,0 +1,147 @@
+// What is on pictures: files or rows in, the most probable classes out.
+
+import { forEachConcurrently } from '../data/concurrency.js';
+import { CroppedSplit, stacked } from '../data/cropped.js';
+import { type CropCount, checkCrops, cropsOf } from '../data/crops.js';
+import { PackedSplit } from '../data/dataset.js';
+import { type ImageFormat, loadPicture } from '../data/image.js';
+import type { LoadedModel } from '../models/file.js';
+import { noPreprocessing } from '../models/pictures.js';
+import { Program } from '../runtime/program.js';
+import { ImageSource, type Source } from './inputs.js';
+import { type Prediction, topPredictions } from './metrics.js';
+import { evaluationGraph } from './step.js';
+import { forEachAnswer } from './training.js';
+
+/** What was said about one picture or row. */
+export interface Answer {
+  readonly name: string;
+  /** The main output. With several crops: logarithms of the averaged probabilities. */
+  readonly scores: Float32Array;
+  readonly predictions: readonly Prediction[];
+}
+
+/** A picture that could not be read. */
+export interface Unread {
+  readonly name: string;
+  readonly error: unknown;
+}
+
+interface Decoded {
+  readonly name: string;
+  readonly pixels: Uint8Array;
+}
+
+export interface ClassifierOptions {
+  /** Classes for each picture. Default 5. */
+  readonly top?: number;
+  /** Crops of each picture whose probabilities are averaged: 1 (default), 5, 10 or 144. */
+  readonly crops?: CropCount;
+  /** Threads, which change no result. */
+  readonly threads?: number;
+  /** Formats to enable beside JPEG, PNG and WebP. */
+  readonly formats?: readonly ImageFormat[];
+}
+
+/** Rows of a model at a time. */
+const BATCH = 32;
+
+/** A model that answers. Programs are compiled with the first question. */
+export class Classifier {
+  readonly #loaded: LoadedModel;
+  readonly #options: ClassifierOptions;
+  #program: Program | undefined;
+
+  constructor(loaded: LoadedModel, options: ClassifierOptions = {}) {
+    this.#loaded = loaded;
+    this.#options = options;
+  }
+
+  /**
+   * Answers in the order of the files, each as soon as it is there. The next pictures are decoded while the network
+   * looks at some.
+   * Throws E_NO_PREPROCESSING for a model of plain arrays, E_CROPS.
+   *
+   * @param where names the model in errors.
+   */
+  async *pictures(files: readonly string[], where: string): AsyncGenerator<Answer | Unread> {
+    const { crops = 1 } = this.#options;
+    const { preprocessing } = this.#loaded.card;
+    if (!preprocessing) throw noPreprocessing(where);
+    checkCrops(preprocessing, crops);
+    const few = Math.max(1, Math.floor(BATCH / crops));
+    const decode = (at: number) => {
+      const decoded = this.#decode(files.slice(at, at + few));
+      decoded.catch(() => {}); // met where it is awaited
+      return decoded;
+    };
+    let next = decode(0);
+    for (let at = 0; at < files.length; at += few) {
+      const decoded = await next;
+      next = decode(at + few);
+      const good = decoded.filter(one => 'pixels' in one);
+      const answers = await this.#answer(good);
+      for (const one of decoded) yield 'pixels' in one ? answers.shift()! : one;
+    }
+  }
+
+  async #answer(good: readonly Decoded[]): Promise<Answer[]> {
+    if (good.length === 0) return [];
+    const { crops = 1 } = this.#options;
+    const preprocessing = this.#loaded.card.preprocessing!;
+    const shape = stacked(preprocessing, crops);
+    const pixels = Buffer.concat(good.map(one => one.pixels));
+    const packed = new PackedSplit(shape, new Int32Array(good.length), pixels, i => good[i]!.name);
+    const source = new ImageSource(new CroppedSplit(packed, crops), preprocessing);
+    this.#program ??= this.#compile(source, BATCH);
+    return this.#ask(this.#program, source, i => good[i]!.name);
+  }
+
+  /** Answers to rows of any source. */
+  async rows(source: Source, nameOf: (row: number) => string): Promise<Answer[]> {
+    const program = this.#compile(source, Math.min(BATCH, source.length));
+    try {
+      return await this.#ask(program, source, nameOf);
+    } finally {
+      program.dispose();
+    }
+  }
+
+  dispose(): void {
+    this.#program?.dispose();
+    this.#program = undefined;
+  }
+
+  async #decode(files: readonly string[]): Promise<(Decoded | Unread)[]> {
+    const { crops = 1, formats } = this.#options;
+    const preprocessing = this.#loaded.card.preprocessing!;
+    const found: (Decoded | Unread)[] = [];
+    await forEachConcurrently(files.length, async i => {
+      const name = files[i]!;
+      try {
+        const picture = await loadPicture(name, preprocessing.channels, formats);
+        found[i] = { name, pixels: cropsOf(picture, preprocessing, crops) };
+      } catch (error) {
+        found[i] = { name, error };
+      }
+    });
+    return found;
+  }
+
+  #compile(source: Source, batch: number): Program {
+    const { model, store } = this.#loaded;
+    const { threads } = this.#options;
+    const graph = evaluationGraph(model, g => source.input(g));
+    return new Program(graph, { batch, store, ...(threads ? { threads } : {}) });
+  }
+
+  async #ask(program: Program, source: Source, nameOf: (row: number) => string): Promise<Answer[]> {
+    const { top = 5 } = this.#options;
+    const answers: Answer[] = [];
+    await forEachAnswer(program, source, (scores, i) => {
+      const predictions = topPredictions(scores, this.#loaded.card.classes, top);
+      answers.push({ name: nameOf(i), scores: scores.slice(), predictions });
+    });
+    return answers;
+  }
+}
