@@ -1,12 +1,12 @@
 // The options of `predict` and `eval` that say how pictures are cut.
 
-import type { CropCount } from '../src/data/crops.js';
+import { type CropCount, cropCounts } from '../src/data/crops.js';
 import { setting } from './settings.js';
 import { type Kind, size, whole } from './values.js';
 
 const cropCount: Kind<CropCount> = {
   expected: '1, 5, 10 or 144',
-  parse: value => ([1, 5, 10, 144] as const).find(count => String(count) === value),
+  parse: value => cropCounts.find(count => String(count) === value),
 };
 
 export const pictureSettings = {

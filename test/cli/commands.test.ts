@@ -13,8 +13,12 @@ import {
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
-import { encodeNpy } from '../../src/io/npy.js';
+import { cropsOf } from '../../src/data/crops.js';
+import { loadPicture } from '../../src/data/image.js';
+import { encodeNpy, readNpy } from '../../src/io/npy.js';
 import { loadModel } from '../../src/models/file.js';
+import { load } from '../../src/train/learner.js';
+import type { Prediction } from '../../src/train/metrics.js';
 import { dlcourse, type Ended } from './dlcourse.js';
 import { scratchFolder } from './scratch.js';
 
@@ -294,9 +298,18 @@ describe('predict', () => {
       join(cwd, 'u8.npy'),
       Buffer.concat([Buffer.from('\x93NUMPY\x01\x00\x76\x00', 'latin1'), Buffer.from(`${header}\n`), pixels]),
     );
+    const planes = Uint8Array.from(pixels, (_, i) => pixels[(i % 1024) * 3 + Math.floor(i / 1024)]!);
+    writeFileSync(
+      join(cwd, 'u8-nchw.npy'),
+      Buffer.concat([
+        Buffer.from('\x93NUMPY\x01\x00\x76\x00', 'latin1'),
+        Buffer.from(`${header.replace('32, 32, 3', '3, 32, 32')}\n`),
+        planes,
+      ]),
+    );
     const [image, ...arrays] = await Promise.all([
       run('predict', file, ...weights, '--json', '--logits'),
-      ...['nhwc', 'nchw', 'u8'].map(name =>
+      ...['nhwc', 'nchw', 'u8', 'u8-nchw'].map(name =>
         run('predict', '--tensor', `${name}.npy`, ...weights, '--json', '--logits'),
       ),
     ]);
@@ -310,6 +323,66 @@ describe('predict', () => {
     }
     const wrong = await run('predict', '--tensor', 'nhwc.npy', ...weights, '--threads', '0');
     expect(wrong.status).toBe(2);
+  });
+
+  test('--logits FILE writes those of all pictures', async () => {
+    const files = ['small/test/cat/0001.webp', 'small/test/car/0001.webp'];
+    const printed = await run('predict', ...files, ...weights, '--json', '--logits');
+    const wanted = json(printed).images.map((i: { logits: number[] }) => i.logits);
+    const array = await run('predict', ...files, ...weights, '--json', '--logits', 'logits.npy');
+    expect(json(array).images[0]).not.toHaveProperty('logits');
+    const { descr, shape, data } = await readNpy(join(cwd, 'logits.npy'));
+    expect([descr, shape, [...data]]).toEqual(['<f4', [2, 10], wanted.flat()]);
+    await run('predict', ...files, ...weights, '--logits', 'logits.json');
+    const written = JSON.parse(read('logits.json').toString());
+    expect(written.classes).toHaveLength(10);
+    expect(written.images).toEqual(files.map((file, i) => ({ file, logits: wanted[i] })));
+    const nowhere = await run('predict', ...files, ...weights, '--logits', 'nowhere/logits.npy');
+    expect(nowhere.status).toBe(74);
+  });
+
+  test('--crops averages the probabilities of crops that are asked about one by one', async () => {
+    const file = 'small/test/cat/0001.webp';
+    const ended = await run('predict', file, ...weights, '--resize', '40', '--crops', '10', '--top', '10', '--json');
+    const learner = await load(join(cwd, 'runs/lenet5-small-1/model.safetensors'));
+    const { card } = await loadModel(join(cwd, 'runs/lenet5-small-1/model.safetensors'));
+    const { mean, std } = card.preprocessing!;
+    const picture = await loadPicture(join(cwd, file), 3);
+    const pixels = cropsOf(picture, { ...card.preprocessing!, cropFraction: 32 / 40 }, 10);
+    const scores = await learner.predict(Float32Array.from(pixels, (v, i) => (v / 255 - mean[i % 3]!) / std[i % 3]!));
+    const average = new Float64Array(10);
+    for (let crop = 0; crop < 10; crop++) {
+      const powers = [...scores.subarray(crop * 10, crop * 10 + 10)].map(Math.exp);
+      const sum = powers.reduce((a, b) => a + b);
+      powers.forEach((power, c) => {
+        average[c]! += power / sum / 10;
+      });
+    }
+    for (const { index, probability } of json(ended).images[0].predictions as Prediction[]) {
+      expect(probability).toBeCloseTo(average[index]!, 5);
+    }
+    const [answer] = await learner.classify(join(cwd, file), { resize: 40, crops: 10, top: 10 });
+    expect(answer!.predictions).toEqual(json(ended).images[0].predictions);
+  });
+
+  test('eval averages crops as predict does', async () => {
+    const cut = ['--resize', '36', '--crops', '5', '--json'];
+    const found = json(await run('eval', 'runs/lenet5-small-1', ...cut, '--batch-size', '8'));
+    const { images } = json(await run('predict', 'small/test', ...weights, '--top', '10', ...cut));
+    const answers = images as { file: string; predictions: Prediction[] }[];
+    const own = answers.map(({ file, predictions }) => predictions.find(p => file.split('/')[2] === p.label)!);
+    const right = answers.filter(({ file, predictions }) => file.split('/')[2] === predictions[0]!.label).length;
+    expect(found).toMatchObject({ images: 20, top1: right / 20 });
+    expect(found.loss).toBeCloseTo(own.reduce((sum, p) => sum - Math.log(p.probability), 0) / 20, 5);
+    expect(found.loss).not.toBeCloseTo(json(await run('eval', 'runs/lenet5-small-1', '--json')).loss, 3);
+  });
+
+  test('another crop is refused where the weights would not fit', async () => {
+    const ended = await run('predict', 'small/test/cat/0001.webp', ...weights, '--crop', '40');
+    expect(ended.status).toBe(78);
+    expect(ended.stderr).toMatch(/input 40×40×3: expected [\w.]+\.weight to be .*; stay at the 32×32×3 that lenet5/);
+    const small = await run('predict', 'small/test/cat/0001.webp', ...weights, '--resize', '31');
+    expect([small.status, small.stderr]).toEqual([2, expect.stringContaining("at least the crop's 32 pixels, got 31")]);
   });
 
   test('takes the newest finished run by default', async () => {

@@ -4,9 +4,14 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { glob, isPattern } from '../../cli/glob.js';
+import { tensorSource } from '../../cli/predict-inputs.js';
 import { environmentName } from '../../cli/settings.js';
 import { bar, bytes, cut, duration, wantsColor } from '../../cli/ui.js';
 import { epochList, interval, real, size, whole } from '../../cli/values.js';
+import { encodeNpy } from '../../src/io/npy.js';
+import { globalAvgPool, linear, Model, seq } from '../../src/layers/index.js';
+import { FORMAT } from '../../src/models/file.js';
+import { Store } from '../../src/runtime/program.js';
 import { scratchFolder } from './scratch.js';
 
 describe('values', () => {
@@ -110,4 +115,16 @@ describe('patterns', () => {
   ])('%s', (pattern, files) => expect(found(pattern)).toEqual(files));
 
   test('what is one', () => expect(['a*', 'b?', 'c'].map(isPattern)).toEqual([true, true, false]));
+});
+
+const cwd = scratchFolder();
+test('an array that can be read in both orders is refused', async () => {
+  const model = Model.from([3, 3, 3], seq(globalAvgPool(), linear(2)));
+  const card = { format: FORMAT, model: model.config, classes: ['a', 'b'] };
+  writeFileSync(join(cwd, 'cube.npy'), encodeNpy(new Float32Array(54), [2, 3, 3, 3]));
+  const error = await tensorSource(join(cwd, 'cube.npy'), { model, card, store: new Store() }).catch(e => e);
+  expect([error.code, error.message]).toEqual([
+    'E_SHAPE',
+    expect.stringMatching(/expected an array that can be read in one order, got 2×3×3×3, .*; give it to the library/),
+  ]);
 });

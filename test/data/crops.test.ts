@@ -4,14 +4,18 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from '@jest/globals';
+import sharp from 'sharp';
 import { CroppedSplit, stacked } from '../../src/data/cropped.js';
 import { checkCrops, cropsOf, fitPicture } from '../../src/data/crops.js';
-import { PackedSplit } from '../../src/data/dataset.js';
+import { makeDataset, PackedSplit } from '../../src/data/dataset.js';
 import { loadPicture } from '../../src/data/image.js';
+import { openImageFolder } from '../../src/data/image-folder.js';
 import type { Geometry, Interpolation } from '../../src/data/preprocessing.js';
+import { resampleDataset } from '../../src/data/resampled.js';
 import { crop, mirror, type Picture, resize } from '../../src/data/resize.js';
 import { DlcourseError } from '../../src/errors.js';
 import { packageRoot } from '../../src/native.js';
+import { makeScratch, put } from './scratch.js';
 
 interface Fixtures {
   resized: { kernel: Interpolation; from: [number, number]; to: [number, number]; channels: number; pixels: string }[];
@@ -135,6 +139,47 @@ describe('crops', () => {
       await split.read(samples, into, 1);
       expect([...into]).toEqual([0, ...samples.flatMap(s => [4 * s, 4 * s + 1, 4 * s + 2, 4 * s + 3])]);
     }
+  });
+});
+
+describe('data sets', () => {
+  const scratch = makeScratch();
+
+  test('folders and packed sets give the crops of each picture, one after the other', async () => {
+    const preprocessing = { ...square(8, 10), mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
+    const sizes: [number, number][] = [
+      [11, 14],
+      [20, 9],
+      [8, 8],
+    ];
+    for (const [i, [height, width]] of sizes.entries()) {
+      const { data } = draw(height, width, 3);
+      const png = await sharp(data, { raw: { height, width, channels: 3 } })
+        .png()
+        .toBuffer();
+      for (const part of ['train', 'test']) put(path.join(scratch, 'set', part, 'ab'[i % 2], `${i}.png`), png);
+    }
+    const folder = await openImageFolder('set', path.join(scratch, 'set'), { preprocessing, crops: 10 });
+    const { test: split } = folder.splits;
+    expect([split.length, split.crops, [...split.labels.subarray(15, 25)]]).toEqual([
+      30,
+      10,
+      [0, 0, 0, 0, 0, 1, 1, 1, 1, 1],
+    ]);
+    const all = new Uint8Array(30 * 8 * 8 * 3);
+    await split.read([...split.labels.keys()], all);
+    // Class a holds pictures 0 and 2, class b picture 1.
+    const wanted = [0, 2, 1].map(i => cropsOf(draw(...sizes[i], 3), preprocessing, 10));
+    expect(Buffer.from(all).equals(Buffer.concat(wanted))).toBe(true);
+
+    const picture = draw(9, 12, 3);
+    const packed = new PackedSplit(picture, Int32Array.of(0), picture.data, () => 'one');
+    const parts = { name: 'packed', classes: ['a'], splits: { train: packed, test: packed } };
+    const dataset = makeDataset({ ...parts, geometry: { ...square(9, 9), width: 12 } });
+    const { splits } = await resampleDataset(dataset, preprocessing, { crops: 5 });
+    const five = new Uint8Array(5 * 8 * 8 * 3);
+    await splits.test.read([0, 1, 2, 3, 4], five);
+    expect([...five]).toEqual([...cropsOf(picture, preprocessing, 5)]);
   });
 });
 

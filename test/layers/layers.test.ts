@@ -308,6 +308,34 @@ describe('initial values', () => {
   });
 });
 
+describe('another input', () => {
+  const convolutional = Model.from(
+    [8, 8, 3],
+    seq({ conv: conv2d(4, 3, { stride: 2, padding: 'same' }), pool: globalAvgPool(), fc: linear(5) }),
+    'convolutional',
+  );
+
+  test('is taken where the weights keep their shapes', () => {
+    const larger = convolutional.withInput([13, 10, 3]);
+    expect(larger.inputShape()).toEqual([13, 10, 3]);
+    expect(larger.state.map(s => [s.name, s.shape])).toEqual(convolutional.state.map(s => [s.name, s.shape]));
+    // TensorFlow's padding is that of the new size.
+    expect(larger.shapeOfLayer(1)).toEqual([7, 5, 4]);
+  });
+
+  test('is refused where they would not, or where a layer finds nothing to work on', () => {
+    const flat = Model.from([8, 8, 3], seq({ conv: conv2d(4, 3), flatten: flatten(), fc: linear(5) }), 'flat');
+    expect(() => flat.withInput([9, 9, 3])).toThrow(
+      'input 9×9×3: expected fc.weight to be 1×1×256×5, got 1×1×324×5 for this input; ' +
+        'stay at the 8×8×3 that flat was made for',
+    );
+    const deep = Model.from([8, 8, 3], seq({ pool: maxPool(8), mean: globalAvgPool(), fc: linear(5) }), 'deep');
+    expect(() => deep.withInput([4, 4, 3])).toThrow(
+      /^input 4×4×3: expected a size that every layer can work on, .*pool/,
+    );
+  });
+});
+
 describe('errors', () => {
   const written = (input: readonly number[], block: LayerCase['write']) => () => Model.from(input, block);
 

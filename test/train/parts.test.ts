@@ -8,7 +8,7 @@ import {
   parseAugmentation,
   showAugmentation,
 } from '../../src/train/augmentation.js';
-import { Counts, probabilities, topPredictions } from '../../src/train/metrics.js';
+import { averageScores, Counts, probabilities, topPredictions } from '../../src/train/metrics.js';
 import { epochOrder } from '../../src/train/order.js';
 import { makeRecipe, type Recipe } from '../../src/train/recipe.js';
 import { defaultSchedule, type ScheduleOptions, scheduleFactor } from '../../src/train/schedule.js';
@@ -126,6 +126,30 @@ describe('metrics', () => {
     const counts = new Counts(['a', 'b']);
     counts.add(Float32Array.of(1e4, -1e4), [1]);
     expect(counts.result().loss).toBe(2e4);
+  });
+});
+
+describe('answers to several crops', () => {
+  const share = (scores: Float32Array, c: number) =>
+    Math.exp(scores[c]!) / scores.reduce((sum, s) => sum + Math.exp(s), 0);
+
+  test('by hand: the mean of the probabilities', () => {
+    // Softmax of log p is p: rows of 0.7, 0.2, 0.1 and 0.1, 0.6, 0.3.
+    const log = (p: number[]) => p.map(v => Math.log(v) + 5);
+    const mean = averageScores(Float32Array.from([...log([0.7, 0.2, 0.1]), ...log([0.1, 0.6, 0.3])]), 2);
+    [0.4, 0.4, 0.2].forEach((p, c) => {
+      expect(mean[c]).toBeCloseTo(Math.log(p), 6);
+    });
+    expect(share(averageScores(Float32Array.of(3, 1, 2), 1), 0)).toBeCloseTo(
+      Math.exp(3) / (Math.exp(3) + Math.exp(1) + Math.exp(2)),
+      6,
+    );
+  });
+
+  test('no probability becomes 0, no logit overflows; NaN stays', () => {
+    const mean = averageScores(Float32Array.of(1e4, -1e4, -1e4, 1e4, -1e4, -1e4), 2);
+    expect([...mean]).toEqual([0, -2e4, -2e4]);
+    expect(averageScores(Float32Array.of(Number.NaN, 0, 0, 1), 2)[0]).toBeNaN();
   });
 });
 
