@@ -1,0 +1,155 @@
+"""PyTorch's side of the parity checks: a reference for every network and form, its weights and what it answers.
+
+Reads requests, one JSON a line, and answers each with one JSON a line; python.ts asks. Needs torch, torchvision, timm.
+"""
+
+import json
+import pathlib
+import sys
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from formula import images, labels, value
+from references import all_references
+
+STEPS, BATCH = 3, 4
+
+
+def norms(model):
+    return [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+
+
+@torch.no_grad()
+def randomise(model, side, channels, seed):
+    """Random weights that keep the variance; running statistics of a batch, then moved a little."""
+    g = torch.Generator().manual_seed(seed)
+    for name, p in model.named_parameters():
+        if p.dim() > 1:
+            p.normal_(0, (2 / p[0].numel()) ** 0.5, generator=g)
+        elif name.endswith("bias"):
+            p.normal_(0, 0.1, generator=g)
+        else:
+            p.normal_(1, 0.1, generator=g)
+    momenta = [m.momentum for m in norms(model)]
+    for m in norms(model):
+        m.momentum = 1.0
+    model.train()
+    model(torch.randn(4, channels, side, side, generator=g))
+    model.eval()
+    for m, momentum in zip(norms(model), momenta):
+        m.momentum = momentum
+        m.running_mean += 0.1 * m.running_var.sqrt() * torch.randn(m.running_mean.shape, generator=g)
+        # A channel that was dead in that batch would be multiplied by 1/√ε.
+        m.running_var.clamp_(min=1e-2).mul_(0.8 + 0.5 * torch.rand(m.running_var.shape, generator=g))
+
+
+def pixels(count, side, channels, dtype):
+    return torch.from_numpy(images(count, side, side, channels)).permute(0, 3, 1, 2).to(dtype)
+
+
+@torch.no_grad()
+def logits(model, count, side, channels):
+    model.eval()
+    return model(pixels(count, side, channels, next(model.parameters()).dtype))
+
+
+def loss_of(reference, model, x, y):
+    out = model(x)
+    outputs = list(out) if isinstance(out, tuple) else [out]
+    weights = (1.0, *reference.auxiliary)
+    assert len(outputs) == len(weights), "as many outputs as weights of the loss"
+    return sum(w * F.cross_entropy(o, y) for w, o in zip(weights, outputs))
+
+
+def train(reference, model, classes, lr=None):
+    """Losses of three steps of SGD on one batch, and the learning rate.
+
+    By default the rate at which the first step takes about a tenth of the loss away: with random weights, gradients
+    of deep networks are so large that any usual rate would make the second step chaos in any precision.
+    """
+    model.train()
+    x = pixels(BATCH, reference.side, reference.channels, next(model.parameters()).dtype)
+    y = torch.tensor(labels(BATCH, classes))
+    losses = []
+    for _ in range(STEPS):
+        loss = loss_of(reference, model, x, y)
+        model.zero_grad(set_to_none=True)
+        loss.backward()
+        learned = [p for p in model.parameters() if p.grad is not None]
+        if lr is None:
+            lr = float(f"{0.1 * loss.item() / sum(p.grad.square().sum().item() for p in learned):.3g}")
+        with torch.no_grad():
+            for p in learned:
+                p -= lr * p.grad
+        losses.append(loss.item())
+    model.zero_grad(set_to_none=True)
+    return losses, lr
+
+
+def compare(reference, model, classes):
+    """Losses, rate and statistics of training in float64, and how far float32 is from them; the model is float64 then."""
+    state = {n: t.clone() for n, t in model.state_dict().items()}
+    model.double()
+    losses, lr = train(reference, model, classes)
+    after = statistics(reference, model)
+    model.float().load_state_dict(state)
+    rough, _ = train(reference, model, classes, lr)
+    moved = statistics(reference, model)
+    model.load_state_dict(state)
+    error = max([relative(rough, losses)] + [relative(moved[n], t) for n, t in after.items()])
+    return losses, lr, after, error
+
+
+def statistics(reference, model):
+    return {n: t.double().clone() for n, t in reference.state(model).items() if "running" in n}
+
+
+def relative(a, truth):
+    a, truth = (torch.as_tensor(v, dtype=torch.float64) for v in (a, truth))
+    return ((a - truth).abs().max() / truth.abs().max()).item()
+
+
+def answer(table, network, form, folder, batch):
+    """Writes weights.pth (a state_dict) and after.pth (statistics after training in float64); returns the rest."""
+    r, folder = table[network, form], pathlib.Path(folder)
+    model = r.build(r.classes)
+    randomise(model, r.full if r.full < 64 else max(r.side, 64), r.channels, 7)
+    torch.save(r.state(model), folder / "weights.pth")
+    out = logits(model, batch, r.full, r.channels).flatten().tolist()
+    losses, lr, after, error = compare(r, model, r.classes)
+    torch.save({n: t.float() for n, t in after.items()}, folder / "after.pth")
+    return {"source": r.source, "layout": r.layout, "side": r.side, "full": r.full, "channels": r.channels,
+            "classes": r.classes, "logits": out, "losses": losses, "lr": lr, "error": error, "torch": torch.__version__}
+
+
+def golden(table, network, form):
+    """Small answers in float64: weights by formula, ten classes; logits in evaluation, losses of three steps."""
+    r = table[network, form]
+    model = r.build(10)
+    with torch.no_grad():
+        for key, tensor in r.state(model).items():
+            tensor.copy_(torch.from_numpy(value(key, tuple(tensor.shape))))
+    losses, lr, _, error = compare(r, model, 10)
+    out = logits(model.double(), 2, r.side, r.channels).flatten().tolist()
+    nine = lambda values: [float(f"{v:.9g}") for v in values]
+    return {"network": network, "form": form, "source": r.source, "layout": r.layout,
+            "input": [r.side, r.side, r.channels], "logits": nine(out), "losses": nine(losses), "lr": lr,
+            "error": float(f"{error:.1e}")}
+
+
+def main():
+    torch.set_num_threads(1)
+    table = all_references()
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request.get("list"):
+            reply = list(table)
+        else:
+            reply = (golden if request.pop("golden", False) else answer)(table, **request)
+        print(json.dumps(reply), flush=True)
+
+
+if __name__ == "__main__":
+    main()

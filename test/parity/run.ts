@@ -1,0 +1,131 @@
+// Parity with PyTorch: `npm run parity -- [WORD…]` compares the pairs whose network or form contains a word.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { openPytorch, type PytorchFile } from '../../src/io/pytorch.js';
+import type { ForeignTensor } from '../../src/models/foreign.js';
+import type { Store } from '../../src/runtime/program.js';
+import { allNetworks, type Form } from '../../src/zoo/zoo.js';
+import { filled, logits, type Pair, relative, tensorsOf, train, trainable } from './pair.js';
+import { Python } from './python.js';
+import { FACTOR, keepResult, LOGITS, type ParityResult, readResults, STEPS } from './results.js';
+
+interface Answer {
+  readonly source: string;
+  readonly layout: string;
+  readonly full: number;
+  readonly side: number;
+  readonly channels: number;
+  readonly classes: number;
+  readonly logits: readonly number[];
+  readonly losses: readonly number[];
+  /** Learning rate of the steps. */
+  readonly lr: number;
+  /** Largest relative difference between the steps in float32 and in float64. */
+  readonly error: number;
+  readonly torch: string;
+}
+
+async function withFile<T>(path: string, use: (file: PytorchFile) => Promise<T>): Promise<T> {
+  const file = await openPytorch(path);
+  try {
+    return await use(file);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Reads a state_dict that must hold these tensors and no others. */
+async function read(path: string, tensors: readonly ForeignTensor[]): Promise<Store> {
+  return withFile(path, file => {
+    const missing = tensors.filter(t => file.tensors.get(t.name)?.shape.join() !== t.shape.join());
+    if (missing.length > 0 || file.tensors.size !== tensors.length) {
+      const names = new Set(tensors.map(t => t.name));
+      const others = [...file.tensors.keys()].filter(name => !names.has(name));
+      const shown = [missing.map(t => t.name), others].map(list => list.slice(0, 5).join(', ') || 'none');
+      throw new Error(`missing or of another shape: ${shown[0]}; unexpected: ${shown[1]}`);
+    }
+    return filled(tensors, name => file.float32(name));
+  });
+}
+
+/** Largest difference of the running statistics, each in units of its tensor's largest. */
+async function statisticsError(path: string, tensors: readonly ForeignTensor[], store: Store): Promise<number> {
+  return withFile(path, async file => {
+    let worst = 0;
+    for (const { name, spec } of tensors.filter(t => t.spec.role === 'statistic')) {
+      worst = Math.max(worst, relative(store.read(spec.name), await file.float32(name)));
+    }
+    return worst;
+  });
+}
+
+async function compare(python: Python, network: string, form: Form, folder: string): Promise<ParityResult> {
+  const answer = await python.ask<Answer>({ network, form, folder, batch: 2 });
+  const { source: reference, layout, full, side, channels, classes, torch } = answer;
+  const pair: Pair = { network, form, layout };
+  const small = await trainable(pair, [side, side, channels], classes);
+  const tensors = tensorsOf(small, pair);
+  const store = await read(join(folder, 'weights.pth'), tensors);
+  const whole = await trainable(pair, [full, full, channels], classes);
+  const difference = relative(await logits(whole, store, 2), answer.logits);
+  // Trained last, for it moves the weights.
+  const losses = relative(await train(small, store, classes, answer.lr), answer.losses);
+  const steps = Math.max(losses, await statisticsError(join(folder, 'after.pth'), tensors, store));
+  store.dispose();
+  const allowed = Math.max(STEPS, FACTOR * answer.error);
+  const [shownLogits, shownSteps, shownAllowed] = [difference, steps, allowed].map(n => Number(n.toPrecision(2)));
+  return {
+    ...{ network, form, reference, layout, full, side },
+    ...{ logits: shownLogits!, steps: shownSteps!, allowed: shownAllowed! },
+    passed: difference <= LOGITS && steps <= allowed,
+    torch,
+    date: new Date().toISOString().slice(0, 10),
+  };
+}
+
+async function run(words: readonly string[], { missing = false }: { missing?: boolean }): Promise<void> {
+  const python = new Python();
+  const folder = mkdtempSync(join(tmpdir(), 'dlcourse-parity-'));
+  let failures = 0;
+  try {
+    const referenced = new Set((await python.ask<[string, string][]>({ list: true })).map(pair => pair.join(' ')));
+    const done = new Set(readResults().flatMap(r => (r.passed ? [`${r.network} ${r.form}`] : [])));
+    for (const { name, forms } of await allNetworks()) {
+      for (const form of Object.keys(forms) as Form[]) {
+        const pair = `${name} ${form}`;
+        if (words.length > 0 && !words.some(word => pair.includes(word))) continue;
+        if (missing && done.has(pair)) continue;
+        if (!referenced.has(pair)) {
+          console.log(`${pair}: no reference in test/parity/references`);
+          failures++;
+          continue;
+        }
+        try {
+          const result = await compare(python, name, form, folder);
+          keepResult(result);
+          const { logits: l, steps, allowed, passed, reference } = result;
+          if (!passed) failures++;
+          console.log(`${pair}: ${passed ? 'passed' : 'FAILED'}, logits ${l}, steps ${steps} of ${allowed} (${reference})`);
+        } catch (error) {
+          failures++;
+          console.log(`${pair}: ${(error as Error).message}`);
+        }
+      }
+    }
+  } finally {
+    python.end();
+    rmSync(folder, { recursive: true, force: true });
+  }
+  console.log('now: npm run docs');
+  if (failures > 0) process.exitCode = 1;
+}
+
+await new Command('parity')
+  .description('Compares networks with PyTorch: logits, losses and running statistics of three steps.')
+  .argument('[words...]', 'parts of the names of pairs, such as resnet18 or cifar (default: all)')
+  .option('--missing', 'only those that have not passed')
+  .action(run)
+  .parseAsync();
