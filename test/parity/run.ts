@@ -108,7 +108,9 @@ async function run(words: readonly string[], { missing = false }: { missing?: bo
           keepResult(result);
           const { logits: l, steps, allowed, passed, reference } = result;
           if (!passed) failures++;
-          console.log(`${pair}: ${passed ? 'passed' : 'FAILED'}, logits ${l}, steps ${steps} of ${allowed} (${reference})`);
+          console.log(
+            `${pair}: ${passed ? 'passed' : 'FAILED'}, logits ${l}, steps ${steps} of ${allowed} (${reference})`,
+          );
         } catch (error) {
           failures++;
           console.log(`${pair}: ${(error as Error).message}`);

@@ -7,6 +7,7 @@ import { exitStatus } from '../../src/errors.js';
 import { packageRoot } from '../../src/native.js';
 import { activations } from '../../src/ops/activations.js';
 import { allNetworks } from '../../src/zoo/zoo.js';
+import { parityTable, readResults } from '../parity/results.js';
 import { number, percent, table } from './markdown.js';
 import { readTrainings, trainingTable } from './training-runs.js';
 
@@ -71,10 +72,11 @@ const generated: Record<string, () => string | Promise<string>> = {
   'exit-statuses': exits,
   help,
   training: async () => trainingTable(readTrainings(), await allNetworks()),
+  parity: async () => parityTable(readResults(), await allNetworks()),
 };
 
 let stale = false;
-for (const file of ['README.md', 'docs/cli.md', 'docs/training.md']) {
+for (const file of ['README.md', 'docs/cli.md', 'docs/training.md', 'docs/parity.md']) {
   const path = join(root, file);
   const before = readFileSync(path, 'utf8');
   let after = before;
