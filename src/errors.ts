@@ -41,6 +41,7 @@ export class DlcourseError extends Error {
   readonly code: string;
   readonly class: ErrorClass;
   readonly where: string;
+  readonly problem: string;
   readonly hint: string | undefined;
 
   constructor(parts: ErrorParts) {
@@ -50,6 +51,7 @@ export class DlcourseError extends Error {
     this.code = parts.code;
     this.class = parts.class;
     this.where = printable(parts.where);
+    this.problem = printable(parts.problem);
     this.hint = parts.hint && printable(parts.hint);
   }
 

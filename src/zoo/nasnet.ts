@@ -125,15 +125,36 @@ export default defineFamily(
   {
     nasnet_a_large: network(
       { ...imagenet, cells: 6, width: 168, stem: 96, skips: true, dropPath: 0.3 },
-      { input: [331, 331, 3], classes: 1000, params: 88_753_150, multiplyAddsMillions: 23783.41, top1: 0.827 },
+      {
+        input: [331, 331, 3],
+        classes: 1000,
+        params: 88_753_150,
+        auxiliaryParams: 93_320_934,
+        multiplyAddsMillions: 23783.41,
+        top1: 0.827,
+      },
     ),
     nasnet_a_mobile: network(
       { ...imagenet, cells: 4, width: 44, stem: 32, dropPath: 0 },
-      { input: [224, 224, 3], classes: 1000, params: 5_289_978, multiplyAddsMillions: 563.64, top1: 0.74 },
+      {
+        input: [224, 224, 3],
+        classes: 1000,
+        params: 5_289_978,
+        auxiliaryParams: 7_701_218,
+        multiplyAddsMillions: 563.64,
+        top1: 0.74,
+      },
     ),
     nasnet_a_cifar: network(
       { cells: 6, width: 32, stem: 96, large: false, epsilon: 1e-5, dropPath: 0.4, dropout: 0 },
-      { input: [32, 32, 3], classes: 10, params: 3_346_538, multiplyAddsMillions: 544.33, top1: 0.9659 },
+      {
+        input: [32, 32, 3],
+        classes: 10,
+        params: 3_346_538,
+        auxiliaryParams: 4_978_036,
+        multiplyAddsMillions: 544.33,
+        top1: 0.9659,
+      },
     ),
   },
 );

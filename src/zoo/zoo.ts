@@ -199,7 +199,10 @@ export interface NetworkOptions {
   readonly auxiliary?: boolean;
 }
 
-/** Builds a network for an input shape [h, w, c] and a number of classes. */
+/**
+ * Builds a network for an input shape [h, w, c] and a number of classes.
+ * Throws E_MODEL_NAME, E_FORM, or E_SHAPE where a window of the network is larger than what it looks at.
+ */
 export async function buildNetwork(
   name: string,
   input: readonly [number, number, number],
@@ -207,6 +210,49 @@ export async function buildNetwork(
   { form, auxiliary = false }: NetworkOptions = {},
 ): Promise<Model> {
   const network = await findNetwork(name);
-  const chosen = formFor(network, input[0], input[1], form);
-  return Model.from(input, network.write({ form: chosen, classes, auxiliary }), name);
+  const parameters = { form: formFor(network, input[0], input[1], form), classes, auxiliary };
+  try {
+    return Model.from(input, network.write(parameters), name);
+  } catch (error) {
+    throw tooSmall(network, input, parameters, error) ?? error;
+  }
+}
+
+/** The smallest square, in pixels a side, that a network takes; undefined when not even the published size is. */
+export function smallestSide({ forms, write }: Network, parameters: BuildParameters, channels = 3): number | undefined {
+  const [published] = forms[parameters.form]!.input;
+  for (let side = 1; side <= published; side++) {
+    try {
+      Model.from([side, side, channels], write(parameters));
+      return side;
+    } catch (error) {
+      if (!isShapeError(error)) throw error;
+    }
+  }
+  return undefined;
+}
+
+const isShapeError = (error: unknown): error is DlcourseError =>
+  error instanceof DlcourseError && error.code === 'E_SHAPE';
+
+/** A shape error of a layer as one of the network's, with the size that it needs; undefined where size is not what lacks. */
+function tooSmall(
+  network: Network,
+  [h, w, c]: readonly [number, number, number],
+  parameters: BuildParameters,
+  error: unknown,
+): DlcourseError | undefined {
+  if (!isShapeError(error)) return undefined;
+  const side = smallestSide(network, parameters, c);
+  if (side === undefined || Math.min(h, w) >= side) return undefined;
+  const { form } = parameters;
+  const [other] = Object.keys(network.forms).filter(f => f !== form);
+  return new DlcourseError({
+    code: 'E_SHAPE',
+    class: 'usage',
+    where: `${network.name}.${error.where}`,
+    problem: error.problem,
+    hint: `give pictures of at least ${side}×${side} pixels to the form ${form}${other ? `, or take the form ${other}` : ''}`,
+    cause: error,
+  });
 }

@@ -2,35 +2,34 @@
 
 import { describe, expect, test } from '@jest/globals';
 import { elements, rows } from '../../src/graph/graph.js';
-import { Model, type ModelConfig } from '../../src/layers/model.js';
+import { Model, type ModelConfig, summarize } from '../../src/layers/index.js';
 import { Program, Store } from '../../src/runtime/program.js';
 import { evaluationGraph } from '../../src/train/step.js';
-import { allNetworks, buildNetwork, type Form, findNetwork, formFor, networkNames } from '../../src/zoo/zoo.js';
+import {
+  allNetworks,
+  buildNetwork,
+  type Form,
+  findNetwork,
+  formFor,
+  networkNames,
+  smallestSide,
+} from '../../src/zoo/zoo.js';
 
 const networks = await allNetworks();
 
 const forms = networks.flatMap(network =>
-  (Object.keys(network.forms) as Form[]).map(form => ({
-    name: network.name,
-    form,
-    network,
-    info: network.forms[form]!,
-  })),
+  (Object.keys(network.forms) as Form[]).map(form => {
+    const { name } = network;
+    const info = network.forms[form]!;
+    const model = Model.from(info.input, network.write({ form, classes: info.classes, auxiliary: false }), name);
+    return { name, form, network, info, model };
+  }),
 );
 
-/** Multiply-adds of convolutions and linear layers for one image. */
-const multiplyAdds = (model: Model): number =>
-  model.evaluationGraph.nodes.reduce((sum, { op, inputs, outputs }) => {
-    const types = [inputs, outputs].map(values => values.map(v => v.type));
-    return sum + (op.spec.multiplyAdds?.(types[0]!, types[1]!) ?? 0);
-  }, 0);
-
-describe.each(forms)('$name ($form)', ({ name, form, info, network }) => {
-  const model = Model.from(info.input, network.write({ form, classes: info.classes, auxiliary: false }), name);
-
+describe.each(forms)('$name ($form)', ({ name, form, info, network, model }) => {
   test('has the published parameters and multiply-adds', () => {
     expect(model.parameters).toBe(info.params);
-    expect(Math.abs(multiplyAdds(model) / 1e6 - info.multiplyAddsMillions)).toBeLessThanOrEqual(0.005 + 1e-9);
+    expect(Math.abs(summarize(model).multiplyAdds / 1e6 - info.multiplyAddsMillions)).toBeLessThanOrEqual(0.005 + 1e-9);
   });
 
   test('has its auxiliary classifiers when asked', () => {
@@ -58,28 +57,13 @@ describe.each(forms)('$name ($form)', ({ name, form, info, network }) => {
   });
 });
 
-/** One small forward a family: a network, its form, and a small input that it takes. */
-const small: [name: string, form: Form, input: readonly [number, number, number]][] = [
-  ['alexnet', 'imagenet', [63, 63, 3]],
-  ['alexnet_grouped', 'imagenet', [67, 67, 3]],
-  ['squeezenet1_0', 'cifar', [32, 32, 3]],
-  ['squeezenet1_1', 'imagenet', [32, 32, 3]],
-  ['densenet_bc100', 'cifar', [8, 8, 3]],
-  ['densenet121', 'imagenet', [32, 32, 3]],
-  ['wide_resnet50_2', 'imagenet', [32, 32, 3]],
-  ['resnext50_32x4d', 'imagenet', [32, 32, 3]],
-  ['resnext29_32x4d', 'cifar', [8, 8, 3]],
-  ['preact_resnet18', 'cifar', [8, 8, 3]],
-  ['preact_resnet164', 'cifar', [8, 8, 3]],
-  ['mobilenet_v1_x0_25', 'imagenet', [32, 32, 3]],
-  ['mobilenet_v1_x0_5', 'cifar', [16, 16, 3]],
-  ['shufflenet_v1_g8', 'imagenet', [32, 32, 3]],
-  ['shufflenet_v1_g3', 'cifar', [8, 8, 3]],
-  ['shufflenet_v2_x0_5', 'imagenet', [32, 32, 3]],
-  ['shufflenet_v2_x1_0', 'cifar', [8, 8, 3]],
-  ['se_resnet18', 'cifar', [8, 8, 3]],
-  ['se_resnet50', 'imagenet', [32, 32, 3]],
-];
+/** For each paper and form the smallest network, and one more where others consist of other kinds of layers. */
+const smallest = new Map<string, (typeof forms)[number]>();
+for (const member of [...forms].sort((a, b) => a.info.params - b.info.params)) {
+  const kinds = [...new Set(member.model.config.layers.map(l => l.kind))].sort();
+  const key = [member.network.paper, member.form, ...kinds].join();
+  if (!smallest.has(key)) smallest.set(key, member);
+}
 
 /** A store whose weights are one pattern of variance 2/fanIn over and over: drawing millions of values takes minutes. */
 function patterned(model: Model): Store {
@@ -100,19 +84,57 @@ function patterned(model: Model): Store {
 }
 const pattern = Float32Array.from({ length: 4093 }, (_, i) => Math.sin(i * i));
 
-test.each(small)('%s (%s) runs', async (name, form, input) => {
-  const model = await buildNetwork(name, input, 5, { form });
-  const graph = evaluationGraph(model, g => g.feed('x', rows(input)));
-  const store = patterned(model);
-  const program = new Program(graph, { batch: 2, store });
-  const x = Float32Array.from({ length: 2 * elements(input) }, (_, i) => Math.sin(i * i));
-  const { output } = (await program.run({ x }, 2)).results;
-  program.dispose();
-  store.dispose();
-  expect(output!.length).toBe(2 * 5);
-  expect(output!.every(Number.isFinite)).toBe(true);
-  // Scores are of the picture: two pictures have two.
-  expect(output!.slice(0, 5)).not.toEqual(output!.slice(5));
+describe.each([...smallest.values()])('$name ($form) on small pictures', ({ name, form, network, info }) => {
+  const channels = info.input[2];
+  const least = smallestSide(network, { form, classes: 5, auxiliary: false }, channels)!;
+
+  test('runs', async () => {
+    const side = Math.max(least, form === 'cifar' ? 8 : 32);
+    const input = [side, side, channels] as const;
+    const model = await buildNetwork(name, input, 5, { form });
+    const graph = evaluationGraph(model, g => g.feed('x', rows(input)));
+    const store = patterned(model);
+    const program = new Program(graph, { batch: 2, store });
+    const x = Float32Array.from({ length: 2 * elements(input) }, (_, i) => Math.sin(i * i));
+    const { output } = (await program.run({ x }, 2)).results;
+    program.dispose();
+    store.dispose();
+    expect(output!.length).toBe(2 * 5);
+    expect(output!.every(Number.isFinite)).toBe(true);
+    // Scores are of the picture: two pictures have two.
+    expect(output!.slice(0, 5)).not.toEqual(output!.slice(5));
+  });
+
+  test('says how large pictures must be', async () => {
+    if (least === 1) return;
+    const error = await buildNetwork(name, [least - 1, least - 1, channels], 5, { form }).catch(e => e);
+    expect(error).toMatchObject({ code: 'E_SHAPE', hint: expect.stringContaining(`${least}×${least} pixels`) });
+    // The layer whose window does not fit is one of the network's.
+    const layer = error.where.slice(`${name}.`.length);
+    expect((await buildNetwork(name, info.input, 5, { form })).config.layers.map(l => l.path)).toContain(layer);
+  });
+});
+
+test('the smallest pictures are as large as torchvision says', async () => {
+  // `min_size` of its weights, which it found by trying.
+  const sides = { alexnet: 63, vgg11: 32, googlenet: 15, inception_v3: 75, squeezenet1_0: 21, squeezenet1_1: 17 };
+  for (const [name, side] of Object.entries({ ...sides, densenet121: 29, resnet18: 1, mobilenet_v2: 1 })) {
+    const network = await findNetwork(name);
+    expect([name, smallestSide(network, { form: 'imagenet', classes: 5, auxiliary: false })]).toEqual([name, side]);
+  }
+});
+
+test('pictures too small for one form may fit another', async () => {
+  await expect(buildNetwork('inception_v3', [32, 32, 3], 10, { form: 'imagenet' })).rejects.toMatchObject({
+    code: 'E_SHAPE',
+    hint: 'give pictures of at least 75×75 pixels to the form imagenet, or take the form cifar',
+  });
+  // Auxiliary classifiers want more.
+  await expect(buildNetwork('googlenet_2014', [64, 64, 3], 10)).resolves.toBeInstanceOf(Model);
+  await expect(buildNetwork('googlenet_2014', [64, 64, 3], 10, { auxiliary: true })).rejects.toMatchObject({
+    code: 'E_SHAPE',
+    where: 'googlenet_2014.side4a.aux1.pool',
+  });
 });
 
 test('the list names what the files hold', () => {
