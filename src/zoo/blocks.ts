@@ -1,6 +1,18 @@
 // Blocks that more than one family uses.
 
-import { activate, type BatchNormOptions, batchNorm, type ConvOptions, conv2d, seq } from '../layers/index.js';
+import {
+  activate,
+  type BatchNormOptions,
+  batchNorm,
+  type ConvOptions,
+  conv2d,
+  globalAvgPool,
+  linear,
+  relu,
+  scaleChannels,
+  seq,
+  sigmoid,
+} from '../layers/index.js';
 import type { Block } from '../layers/model.js';
 import type { ActivationName } from '../ops/activations.js';
 
@@ -16,4 +28,12 @@ export const convBn = (
     bn: batchNorm(norm),
     [activation]: activation === 'none' ? undefined : activate(activation),
   });
+};
+
+/** x · σ(W₂ relu(W₁ mean(x))), with c/16 channels between (Hu et al. 2017, section 3). */
+export const squeezeExcite: Block = x => {
+  const c = x.shape[2]!;
+  const gate = seq({ pool: globalAvgPool(), fc1: linear(c / 16), relu: relu(), fc2: linear(c), sigmoid: sigmoid() });
+  const s = x.model.scoped('gate', () => gate(x));
+  return x.model.scoped('scale', () => scaleChannels(x, s));
 };

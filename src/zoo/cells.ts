@@ -124,8 +124,9 @@ export function writeCell(cell: Cell, input: Tensor, previous: Tensor | undefine
   ];
   const branch = (operation: Operation, of: number): Block => {
     const done = operations[operation]({ width, stride: of < 2 ? stride : 1, epsilon });
-    const drops = operation !== 'identity' && dropPath > 0;
-    return drops ? seq({ done, drop: stochasticDepth(dropPath, { schedule: 'linear' }) }) : done;
+    if (operation === 'identity' || dropPath === 0) return done;
+    const drop = seq({ drop: stochasticDepth(dropPath, { schedule: 'linear' }) });
+    return x => drop(done(x));
   };
   for (const [i, [left, leftOf, right, rightOf]] of cell.sums.entries()) {
     states.push(

@@ -21,7 +21,7 @@ import {
 } from '../layers/index.js';
 import type { Block, Tensor } from '../layers/model.js';
 import { convBn } from './blocks.js';
-import { type BuildParameters, defineFamily, published } from './zoo.js';
+import { type BuildParameters, defineFamily, type Form, published } from './zoo.js';
 
 const init = 'kaiming_fan_out';
 const epsilon = 1e-3;
@@ -40,114 +40,83 @@ const dualPath =
     );
   };
 
-const normConv = (channels: number, kernel: number, options: ConvOptions = {}): Block =>
+type Convolution = (channels: number, kernel: number, options?: ConvOptions) => Block;
+
+const normFirst: Convolution = (channels, kernel, options) =>
   seq({ bn: batchNorm({ epsilon }), relu: relu(), conv: conv2d(channels, kernel, { bias: false, init, ...options }) });
 
-interface Stage {
-  /** Channels of the residual path. */
-  readonly width: number;
-  /** Channels of the bottleneck. */
-  readonly inner: number;
-  /** Channels that each unit appends. */
-  readonly growth: number;
-}
+const normLast =
+  (activation: 'relu' | 'none'): Convolution =>
+  (channels, kernel, options) =>
+    convBn(channels, kernel, { activation, init, ...options });
 
-type Unit = (stage: Stage, stride: number, first: boolean) => Block;
-
-/** The unit that begins a stage projects, and lays a first dense path of twice the growth. */
-const preActivated =
-  (groups: number): Unit =>
-  ({ width, inner, growth }, stride, first) =>
-    dualPath(
-      width,
-      seq({
-        conv1: normConv(inner, 1),
-        conv2: normConv(inner, 3, { stride, groups }),
-        conv3: normConv(width + growth, 1),
-      }),
-      first ? normConv(width + 2 * growth, 1, { stride }) : undefined,
-    );
-
-/** Here the first dense path is of one growth. */
-const postActivated =
-  (groups: number): Unit =>
-  ({ width, inner, growth }, stride, first) => {
-    const out = width + growth;
-    const branch = seq({
-      conv1: convBn(inner, 1, { init }),
-      conv2: convBn(inner, 3, { stride, groups, init }),
-      conv3: convBn(out, 1, { activation: 'none', init }),
-    });
-    const project = first ? convBn(out, 1, { stride, activation: 'none', init }) : undefined;
-    return seq({ paths: dualPath(width, branch, project), relu: relu() });
-  };
+/** Convolutions of a branch, its last one, and how many growths wide the dense path of a stage begins. */
+const styles = {
+  imagenet: { conv: normFirst, last: normFirst, dense: 2 },
+  cifar: { conv: normLast('relu'), last: normLast('none'), dense: 1 },
+};
 
 interface Shape {
-  /** Units of each stage, and what they append. */
+  /** Units of each stage, and how many channels each of them appends. */
   readonly units: readonly number[];
   readonly growth: readonly number[];
   /** Bottleneck and residual path of the first stage; each further one doubles them. */
   readonly inner: number;
-  readonly width?: number;
   readonly groups: number;
-  readonly stem?: readonly [channels: number, kernel: number];
+  readonly stem?: number;
+  /** A residual path of 64 channels instead of 256, a stem of 3×3 instead of 7×7. */
+  readonly small?: boolean;
 }
 
-const stages = ({ units, growth, inner, width = 256 }: Shape, unit: Unit): Record<string, Block> =>
-  Object.fromEntries(
-    units.map((count, i) => {
-      const stage = { width: width * 2 ** i, inner: inner * 2 ** i, growth: growth[i]! };
-      return [
-        `stage${i + 1}`,
-        seq(...Array.from({ length: count }, (_, j) => unit(stage, i > 0 && j === 0 ? 2 : 1, j === 0))),
-      ];
-    }),
-  );
-
-const large = (shape: Shape, last: 'relu' | 'elu', classes: number): Block => {
-  const [channels, kernel] = shape.stem ?? [64, 7];
-  return seq({
-    stem: convBn(channels, kernel, { stride: 2, norm: { epsilon }, init }),
-    pool1: maxPool(3, { stride: 2, padding: 1 }),
-    ...stages(shape, preActivated(shape.groups)),
-    bn: batchNorm({ epsilon }),
-    [last]: activate(last),
-    pool: globalAvgPool(),
-    fc: linear(classes),
+/** The first unit of a stage projects. */
+function unit(form: Form, shape: Shape, stage: number, first: boolean): Block {
+  const { conv, last, dense } = styles[form];
+  const { groups } = shape;
+  const stride = first && stage > 0 ? 2 : 1;
+  const width = (shape.small ? 64 : 256) * 2 ** stage;
+  const inner = shape.inner * 2 ** stage;
+  const growth = shape.growth[stage]!;
+  const branch = seq({
+    conv1: conv(inner, 1),
+    conv2: conv(inner, 3, { stride, groups }),
+    conv3: last(width + growth, 1),
   });
-};
-
-const small = (shape: Shape, classes: number): Block =>
-  seq({
-    stem: convBn(64, 3, { init }),
-    ...stages(shape, postActivated(shape.groups)),
-    pool: globalAvgPool(),
-    fc: linear(classes),
-  });
+  const paths = dualPath(width, branch, first ? last(width + dense * growth, 1, { stride }) : undefined);
+  return form === 'cifar' ? seq({ paths, relu: relu() }) : paths;
+}
 
 const network = (shape: Shape, figures: Parameters<typeof published>[0], last: 'relu' | 'elu' = 'relu') => ({
   forms: published(figures),
-  write: ({ form, classes }: BuildParameters) =>
-    form === 'cifar' ? small(shape, classes) : large(shape, last, classes),
+  write: ({ form, classes }: BuildParameters) => {
+    const { stem = 64, small } = shape;
+    const large = form === 'imagenet';
+    return seq({
+      stem: large ? convBn(stem, small ? 3 : 7, { stride: 2, norm: { epsilon }, init }) : convBn(64, 3, { init }),
+      pool1: large ? maxPool(3, { stride: 2, padding: 1 }) : undefined,
+      ...Object.fromEntries(
+        shape.units.map((count, i) => [
+          `stage${i + 1}`,
+          seq(...Array.from({ length: count }, (_, j) => unit(form, shape, i, j === 0))),
+        ]),
+      ),
+      bn: large ? batchNorm({ epsilon }) : undefined,
+      [last]: large ? activate(last) : undefined,
+      pool: globalAvgPool(),
+      fc: linear(classes),
+    });
+  },
 });
 
-const dpn68: Shape = {
-  units: [3, 4, 12, 3],
-  growth: [16, 32, 32, 64],
-  inner: 128,
-  width: 64,
-  groups: 32,
-  stem: [10, 3],
-};
-const dpn92: Shape = { units: [3, 4, 20, 3], growth: [16, 32, 24, 128], inner: 96, groups: 32 };
-const dpn98: Shape = { units: [3, 6, 20, 3], growth: [16, 32, 32, 128], inner: 160, groups: 40, stem: [96, 7] };
-const dpn107: Shape = { units: [4, 8, 20, 3], growth: [20, 64, 64, 128], inner: 200, groups: 50, stem: [128, 7] };
-const dpn131: Shape = { units: [4, 8, 28, 3], growth: [16, 32, 32, 128], inner: 160, groups: 40, stem: [128, 7] };
+const dpn68 = { units: [3, 4, 12, 3], growth: [16, 32, 32, 64], inner: 128, groups: 32, stem: 10, small: true };
+const dpn92 = { units: [3, 4, 20, 3], growth: [16, 32, 24, 128], inner: 96, groups: 32 };
+const dpn98 = { units: [3, 6, 20, 3], growth: [16, 32, 32, 128], inner: 160, groups: 40, stem: 96 };
+const dpn107 = { units: [4, 8, 20, 3], growth: [20, 64, 64, 128], inner: 200, groups: 50, stem: 128 };
+const dpn131 = { units: [4, 8, 28, 3], growth: [16, 32, 32, 128], inner: 160, groups: 40, stem: 128 };
 
 export default defineFamily(
   { family: 'DPN', paper: 'Dual path networks', year: 2017 },
   {
-    // shape, form: parameters, multiply-adds in millions, accuracy
+    // shape; form: parameters, multiply-adds in millions, accuracy
     dpn26: network({ ...dpn92, units: [2, 2, 2, 2] }, { cifar: [11_574_842, 665.05] }),
     dpn68: network(dpn68, { imagenet: [12_611_602, 2326.16, 0.7643] }),
     dpn92: network(dpn92, { cifar: [34_236_634, 2042.42, 0.9516], imagenet: [37_668_392, 6501.68, 0.7927] }),

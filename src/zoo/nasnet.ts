@@ -33,128 +33,99 @@ const reduction: Cell = {
 };
 
 interface Shape {
-  /** Normal cells in each of the three stages, and their channels in the first. */
+  /** Normal cells in each of three stages, and the width of the first. */
   readonly cells: number;
   readonly width: number;
   readonly stem: number;
   /** For large pictures: a stem that divides the resolution by 8. */
   readonly large: boolean;
-  /** After a reduction the cell before is the one that the reduction had before it, not its input. */
+  /** What a cell behind a reduction has before it: the reduction's own predecessor instead of its input. */
   readonly skips?: boolean;
-  readonly epsilon: number;
-  /** Rate of scheduled drop path in the last cell, and of dropout before the last layer. */
+  /** Rate of scheduled drop path in the last cell. */
   readonly dropPath: number;
-  readonly dropout: number;
 }
 
 const init = 'kaiming_fan_out';
 
 /** To 1/3 of the resolution, then a convolution of all that is left (TF-slim's). */
-const auxiliaryHead =
-  (classes: number, epsilon: number): Block =>
-  x => {
-    const y = seq({
-      relu: relu(),
-      pool: avgPool(5, { stride: 3 }),
-      conv1: convBn(128, 1, { norm: { epsilon }, init }),
-    })(x);
-    const [h, w] = y.shape as [number, number];
-    return seq({
-      conv2: convBn(768, [h, w], { padding: 'valid', norm: { epsilon }, init }),
-      vector: reshapeTo([768]),
-      fc: linear(classes, { init }),
-    })(y);
-  };
+const auxiliaryHead = (classes: number, epsilon: number): Block =>
+  seq({
+    relu: relu(),
+    pool: avgPool(5, { stride: 3 }),
+    conv1: convBn(128, 1, { norm: { epsilon }, init }),
+    conv2: x => convBn(768, [x.shape[0]!, x.shape[1]!], { padding: 'valid', norm: { epsilon }, init })(x),
+    vector: reshapeTo([768]),
+    fc: linear(classes, { init }),
+  });
 
 const network = (shape: Shape, info: FormInfo) => ({
   forms: { [shape.large ? 'imagenet' : 'cifar']: info },
   write: ({ classes, auxiliary }: BuildParameters): Block => {
-    const { cells, width, stem, large, skips, epsilon, dropPath } = shape;
+    const { cells, width, stem, large, skips, dropPath } = shape;
+    const epsilon = large ? 1e-3 : 1e-5;
     const count = 3 * cells + (large ? 4 : 2);
     return x => {
-      let written = 0;
-      const cell = (
-        path: string,
-        kind: Cell,
-        channels: number,
-        input: Tensor,
-        previous: Tensor | undefined,
-      ): Tensor => {
-        const rate = (dropPath * ++written) / count;
-        const stride = kind === reduction ? 2 : 1;
-        return x.model.scoped(path, () =>
-          writeCell(kind, input, previous, { width: channels, stride, epsilon, dropPath: rate }),
-        );
-      };
       const options = large ? ({ stride: 2, padding: 'valid' } as const) : {};
       const first = convBn(stem, 3, { ...options, activation: 'none', norm: { epsilon }, init });
-      let previous: Tensor | undefined;
       let now = seq({ conv0: first })(x);
+      let previous: Tensor | undefined;
+      let written = 0;
+      const cell = (path: string, kind: Cell, channels: number): Tensor => {
+        const stride = kind === reduction ? 2 : 1;
+        const options = { width: channels, stride, epsilon, dropPath: (dropPath * ++written) / count } as const;
+        return x.model.scoped(path, () => writeCell(kind, now, previous, options));
+      };
       for (const i of large ? [0, 1] : []) {
-        [previous, now] = [now, cell(`stem${i}`, reduction, width / 2 ** (2 - i), now, previous)];
+        [previous, now] = [now, cell(`stem${i}`, reduction, width / 2 ** (2 - i))];
       }
       for (let stage = 0; stage < 3; stage++) {
         const channels = width * 2 ** stage;
         if (stage > 0) {
-          const reduced = cell(`reduction${stage - 1}`, reduction, channels, now, previous);
-          [previous, now] = [skips ? previous : now, reduced];
+          [previous, now] = [skips ? previous : now, cell(`reduction${stage - 1}`, reduction, channels)];
         }
         for (let i = 0; i < cells; i++) {
-          [previous, now] = [now, cell(`stage${stage}.${i}`, normal, channels, now, previous)];
+          [previous, now] = [now, cell(`stage${stage}.${i}`, normal, channels)];
         }
         if (stage === 1 && auxiliary) now = sideOutput('auxiliary', 0.4, auxiliaryHead(classes, epsilon))(now);
       }
       return seq({
         relu: relu(),
         pool: globalAvgPool(),
-        dropout: shape.dropout > 0 ? dropout(shape.dropout) : undefined,
+        dropout: large ? dropout(0.5) : undefined,
         fc: linear(classes, { init }),
       })(now);
     };
   },
 });
 
-const imagenet = { large: true, epsilon: 1e-3, dropout: 0.5 };
+type Row = readonly [
+  side: number,
+  classes: number,
+  params: number,
+  auxiliaryParams: number,
+  millions: number,
+  top1: number,
+];
+
+const info = (...[side, classes, params, auxiliaryParams, multiplyAddsMillions, top1]: Row): FormInfo => ({
+  ...{ input: [side, side, 3], classes, params, auxiliaryParams, multiplyAddsMillions, top1 },
+});
 
 export default defineFamily(
+  { family: 'NASNet', paper: 'Learning transferable architectures for scalable image recognition', year: 2017 },
   {
-    family: 'NASNet',
-    paper: 'Learning transferable architectures for scalable image recognition',
-    year: 2017,
-  },
-  {
+    // shape; side, classes, parameters (without, with the auxiliary classifier), multiply-adds in millions, accuracy
     nasnet_a_large: network(
-      { ...imagenet, cells: 6, width: 168, stem: 96, skips: true, dropPath: 0.3 },
-      {
-        input: [331, 331, 3],
-        classes: 1000,
-        params: 88_753_150,
-        auxiliaryParams: 93_320_934,
-        multiplyAddsMillions: 23783.41,
-        top1: 0.827,
-      },
+      { large: true, cells: 6, width: 168, stem: 96, skips: true, dropPath: 0.3 },
+      info(331, 1000, 88_753_150, 93_320_934, 23783.41, 0.827),
     ),
     nasnet_a_mobile: network(
-      { ...imagenet, cells: 4, width: 44, stem: 32, dropPath: 0 },
-      {
-        input: [224, 224, 3],
-        classes: 1000,
-        params: 5_289_978,
-        auxiliaryParams: 7_701_218,
-        multiplyAddsMillions: 563.64,
-        top1: 0.74,
-      },
+      { large: true, cells: 4, width: 44, stem: 32, dropPath: 0 },
+      info(224, 1000, 5_289_978, 7_701_218, 563.64, 0.74),
     ),
     nasnet_a_cifar: network(
-      { cells: 6, width: 32, stem: 96, large: false, epsilon: 1e-5, dropPath: 0.4, dropout: 0 },
-      {
-        input: [32, 32, 3],
-        classes: 10,
-        params: 3_346_538,
-        auxiliaryParams: 4_978_036,
-        multiplyAddsMillions: 544.33,
-        top1: 0.9659,
-      },
+      { large: false, cells: 6, width: 32, stem: 96, dropPath: 0.4 },
+      info(32, 10, 3_346_538, 4_978_036, 544.33, 0.9659),
     ),
   },
 );

@@ -6,38 +6,14 @@
  * pool as in torchvision's ResNet.
  */
 
-import {
-  activate,
-  dropout,
-  globalAvgPool,
-  linear,
-  maxPool,
-  relu,
-  residual,
-  scaleChannels,
-  seq,
-} from '../layers/index.js';
+import { dropout, globalAvgPool, linear, maxPool, relu, residual, seq } from '../layers/index.js';
 import type { Block } from '../layers/model.js';
-import { convBn } from './blocks.js';
+import { convBn, squeezeExcite } from './blocks.js';
 import { preActivated, preActivatedBasic } from './preact_resnet.js';
 import { type BuildParameters, defineFamily, type Published, published } from './zoo.js';
 
 const init = 'kaiming_fan_out';
 const widths = [64, 128, 256, 512];
-
-/** x · σ(W₂ relu(W₁ mean(x))), with c/16 channels between (section 3). */
-const excited: Block = x => {
-  const c = x.shape[2]!;
-  const gate = seq({
-    pool: globalAvgPool(),
-    fc1: linear(c / 16),
-    relu: relu(),
-    fc2: linear(c),
-    sigmoid: activate('sigmoid'),
-  });
-  const s = x.model.scoped('gate', () => gate(x));
-  return x.model.scoped('scale', () => scaleChannels(x, s));
-};
 
 interface Kind {
   /** Widths of a bottleneck's first 1×1 and its 3×3, as multiples of 64, 128, 256, 512; its last 1×1 has 4. */
@@ -58,7 +34,7 @@ const bottleneck =
       conv1: convBn(inner[0] * width, 1, { stride: strided === 1 ? stride : 1, init }),
       conv2: convBn(inner[1] * width, 3, { stride: strided === 2 ? stride : 1, groups, init }),
       conv3: convBn(out, 1, { activation: 'none', init }),
-      se: excited,
+      se: squeezeExcite,
     });
     const kernel = stride > 1 ? projection : 1;
     const project = x.shape[2] === out ? undefined : convBn(out, kernel, { stride, activation: 'none', init });
@@ -66,7 +42,7 @@ const bottleneck =
   };
 
 const preActivatedUnit = (width: number, stride: number): Block =>
-  preActivated(seq({ branch: preActivatedBasic(width, stride), se: excited }), width, stride);
+  preActivated(seq({ branch: preActivatedBasic(width, stride), se: squeezeExcite }), width, stride);
 
 const stages = (unit: (width: number, stride: number) => Block, repeats: readonly number[]): Record<string, Block> =>
   Object.fromEntries(

@@ -2,13 +2,15 @@
 
 import { alexnetLayouts } from './alexnet.js';
 import { densenetLayouts } from './densenet.js';
+import { dpnLayouts } from './dpn.js';
 import { inceptionLayouts } from './inception.js';
 import type { Layout } from './layout.js';
 import { lenetLayouts } from './lenet.js';
 import { mobilenetLayouts } from './mobilenet.js';
+import { nasnetLayouts } from './nasnet.js';
 import { preactResnetLayouts } from './preact_resnet.js';
 import { resnetLayouts } from './resnet.js';
-import { seResnetLayouts } from './se_resnet.js';
+import { senetLayouts } from './senet.js';
 import { shufflenetLayouts } from './shufflenet.js';
 import { squeezenetLayouts } from './squeezenet.js';
 import { vggLayouts } from './vgg.js';
@@ -24,7 +26,9 @@ export const layouts: readonly Layout[] = [
   ...squeezenetLayouts,
   ...densenetLayouts,
   ...preactResnetLayouts,
-  ...seResnetLayouts,
+  ...senetLayouts,
+  ...dpnLayouts,
+  ...nasnetLayouts,
   ...mobilenetLayouts,
   ...shufflenetLayouts,
 ];

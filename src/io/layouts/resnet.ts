@@ -4,7 +4,8 @@ import { cifarPictures, imagenetPictures, type Layout } from './layout.js';
 
 const resnets = ['resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'];
 
-const others = ['wide_resnet50_2', 'wide_resnet101_2', 'resnext50_32x4d', 'resnext101_32x8d', 'resnext101_64x4d'];
+const wide = ['wide_resnet50_2', 'wide_resnet101_2'];
+const others = [...wide, 'resnext50_32x4d', 'resnext101_32x4d', 'resnext101_32x8d', 'resnext101_64x4d'];
 
 const stages: Layout['rules'] = [
   [/^stage(\d)\.(\d+)\.sum\./, 'layer$1.$2.'],
@@ -49,14 +50,39 @@ export const resnetLayouts: readonly Layout[] = [
   },
   {
     layout: 'timm',
-    networks: ['wide_resnet50_2'],
+    networks: ['wide_resnet50_2', 'resnext101_32x4d'],
     form: 'imagenet',
     rules: torchvision,
     preprocessing: imagenetPictures({ resize: 256, interpolation: 'cubic' }),
   },
+  {
+    // Places in a network that was converted from Torch.
+    layout: 'cadene',
+    networks: ['resnext101_32x4d', 'resnext101_64x4d'],
+    form: 'imagenet',
+    rules: [
+      [/^stem\.conv\.conv$/, 'features.0'],
+      [/^stem\.conv\.bn$/, 'features.1'],
+      [/^stage(\d)\.(\d+)\.sum\./, (_, stage, unit) => `features.${Number(stage) + 3}.${unit}.0.`],
+      [/\.conv([12])$/, (_, n) => `.0.0.${3 * Number(n) - 3}`],
+      [/\.bn([12])$/, (_, n) => `.0.0.${3 * Number(n) - 2}`],
+      [/\.conv3$/, '.0.1'],
+      [/\.bn3$/, '.0.2'],
+      [/\.shortcut\.conv$/, '.1.0'],
+      [/\.shortcut\.bn$/, '.1.1'],
+      [/^fc$/, 'last_linear'],
+    ],
+    preprocessing: imagenetPictures({ resize: 256 }),
+  },
   // torchvision's network with the stem replaced, as many write it.
   { layout: 'torchvision', networks: [...resnets, ...others], form: 'cifar', rules: torchvision },
-  { layout: 'kuangliu', networks: resnets, form: 'cifar', rules: kuangliu, preprocessing: cifarPictures.kuangliu },
+  {
+    layout: 'kuangliu',
+    networks: [...resnets, ...['2x64d', '4x64d', '8x64d', '32x4d'].map(shape => `resnext29_${shape}_kuangliu`)],
+    form: 'cifar',
+    rules: kuangliu,
+    preprocessing: cifarPictures.kuangliu,
+  },
   {
     layout: 'weiaicunzai',
     networks: resnets,
