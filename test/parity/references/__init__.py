@@ -53,9 +53,9 @@ class Reference:
 cifar = {"side": 16, "full": 32, "classes": 10}
 
 
-def torchvision(name, side=64, title=None, **options):
+def torchvision(name, side=64, full=224, auxiliary=(), title=None, **options):
     make = lambda classes: getattr(torchvision_models, name)(weights=None, num_classes=classes, **options)
-    return Reference(f"torchvision {title or name}", make, "torchvision", side)
+    return Reference(f"torchvision {title or name}", make, "torchvision", side, full, auxiliary=auxiliary)
 
 
 def all_references():

@@ -65,5 +65,5 @@ references = (
     | {(f"densenet{d}", "cifar"): Reference(f"kuangliu DenseNet{d}", small(*how), "kuangliu", **cifar)
        for d, how in LAYERS.items()}
     | {("densenet_bc100", "cifar"): Reference("paper, k = 12", small(12, [16, 16, 16], False), renames=own, **cifar),
-       ("densenet_k12", "cifar"): Reference("kuangliu densenet_cifar", small(12, LAYERS[121][1]), "kuangliu", **cifar)}
+       ("densenet_cifar", "cifar"): Reference("kuangliu densenet_cifar", small(12, LAYERS[121][1]), "kuangliu", **cifar)}
 )

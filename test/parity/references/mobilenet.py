@@ -1,6 +1,7 @@
 """MobileNet v1 (TF-slim's padding, kuangliu's for CIFAR) and v2 (torchvision's, kuangliu's)."""
 
 import torch.nn.functional as F
+from timm.models.efficientnet import _gen_mobilenet_v1
 from torch import nn
 
 from references import Reference, cifar, torchvision
@@ -78,19 +79,27 @@ class Inverted(Numbered):
         return y + self.shortcut(x) if self.stride == 1 else y
 
 
+def rounded(width):
+    """To the nearest 8, never below nine tenths."""
+    nearest = max(8, int(width + 4) // 8 * 8)
+    return nearest + 8 if nearest < 0.9 * width else nearest
+
+
 class SmallV2(Numbered):
-    def __init__(self, classes):
+    def __init__(self, multiplier, classes):
         super().__init__()
-        self.add(1, 3, 32, 3)
-        units, i = [], 32
+        i = rounded(32 * multiplier)
+        self.add(1, 3, i, 3)
+        units = []
         for expansion, width, repeats, stride in ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2),
                                                   (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)):
             for j in range(repeats):
-                units.append(Inverted(i, width, expansion, 1 if j else stride))
-                i = width
+                units.append(Inverted(i, rounded(width * multiplier), expansion, 1 if j else stride))
+                i = rounded(width * multiplier)
         self.layers = nn.Sequential(*units)
-        self.add(2, 320, 1280, 1)
-        self.linear = nn.Linear(1280, classes)
+        head = rounded(1280 * max(1, multiplier))
+        self.add(2, i, head, 1)
+        self.linear = nn.Linear(head, classes)
 
     def forward(self, x):
         return self.linear(mean(self.run(2, self.layers(self.run(1, x)))))
@@ -100,14 +109,20 @@ def of_width(network, multiplier):
     return lambda classes: network(multiplier, classes)
 
 
+def timms(multiplier):
+    make = lambda classes: _gen_mobilenet_v1("mobilenetv1_100", channel_multiplier=multiplier, num_classes=classes)
+    return Reference(f"timm mobilenetv1_100, width {multiplier}", make, "timm")
+
+
+WIDTHS_V2 = {"": 1, "_x0_25": 0.25, "_x0_35": 0.35, "_x0_5": 0.5, "_x0_75": 0.75, "_x1_3": 1.3, "_x1_4": 1.4}
 references = (
     {(f"mobilenet_v1{name}", "imagenet"): Reference(f"TF-slim mobilenet_v1, width {m}", of_width(Large, m), "kuangliu")
      for name, m in WIDTHS.items()}
     | {(f"mobilenet_v1{name}", "cifar"): Reference(f"kuangliu MobileNet, width {m}", of_width(Small, m), "kuangliu",
                                                    **cifar) for name, m in WIDTHS.items()}
-    | {("mobilenet_v2", "cifar"): Reference("kuangliu MobileNetV2", SmallV2, "kuangliu", **cifar),
-       ("mobilenet_v2", "imagenet"): torchvision("mobilenet_v2")}
-    | {(f"mobilenet_v2_x{text}", "imagenet"):
-       torchvision("mobilenet_v2", title=f"mobilenet_v2 width_mult={m}", width_mult=m)
-       for text, m in (("0_25", 0.25), ("0_35", 0.35), ("0_5", 0.5), ("0_75", 0.75), ("1_3", 1.3), ("1_4", 1.4))}
+    | {(f"mobilenet_v1_symmetric{name}", "imagenet"): timms(m) for name, m in WIDTHS.items()}
+    | {(f"mobilenet_v2{name}", "cifar"): Reference(f"kuangliu MobileNetV2, width {m}", of_width(SmallV2, m), "kuangliu",
+                                                   **cifar) for name, m in WIDTHS_V2.items()}
+    | {(f"mobilenet_v2{name}", "imagenet"): torchvision("mobilenet_v2", title=f"mobilenet_v2, width {m}", width_mult=m)
+       for name, m in WIDTHS_V2.items()}
 )

@@ -42,25 +42,36 @@ def response_norm(x):
     return x / (2 + 1e-4 * squares) ** 0.75
 
 
-class AlexNetGrouped(nn.Module):
-    """Two groups in conv2, 4, 5; response norm behind ReLU, before the first two pools."""
+class AlexNet(nn.Module):
+    """The paper's has two groups in conv2, 4, 5, and response norm behind ReLU, before the first two pools.
 
-    def __init__(self, classes):
+    For CIFAR conv1 is 5×5 without stride, the last pool leaves 3×3 pixels, hidden layers have 1024 units.
+    """
+
+    def __init__(self, grouped, small, classes):
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 96, 11, 4)
-        self.conv2 = nn.Conv2d(96, 256, 5, padding=2, groups=2)
-        self.conv3 = nn.Conv2d(256, 384, 3, padding=1)
-        self.conv4 = nn.Conv2d(384, 384, 3, padding=1, groups=2)
-        self.conv5 = nn.Conv2d(384, 256, 3, padding=1, groups=2)
-        self.fc6, self.fc7, self.fc8 = nn.Linear(9216, 4096), nn.Linear(4096, 4096), nn.Linear(4096, classes)
+        a, b, c, d, e = (96, 256, 384, 384, 256) if grouped else (64, 192, 384, 256, 256)
+        groups, hidden = 2 if grouped else 1, 1024 if small else 4096
+        self.conv1 = nn.Conv2d(3, a, 5, padding=2) if small else nn.Conv2d(3, a, 11, 4)
+        self.conv2 = nn.Conv2d(a, b, 5, padding=2, groups=groups)
+        self.conv3 = nn.Conv2d(b, c, 3, padding=1)
+        self.conv4 = nn.Conv2d(c, d, 3, padding=1, groups=groups)
+        self.conv5 = nn.Conv2d(d, e, 3, padding=1, groups=groups)
+        self.pixels = 3 if small else 6
+        self.norm = response_norm if grouped else nn.Identity()
+        self.fc6, self.fc7 = nn.Linear(256 * self.pixels**2, hidden), nn.Linear(hidden, hidden)
+        self.fc8 = nn.Linear(hidden, classes)
 
     def forward(self, x):
-        x = F.max_pool2d(response_norm(F.relu(self.conv1(x))), 3, 2)
-        x = F.max_pool2d(response_norm(F.relu(self.conv2(x))), 3, 2)
+        x = F.max_pool2d(self.norm(F.relu(self.conv1(x))), 3, 2)
+        x = F.max_pool2d(self.norm(F.relu(self.conv2(x))), 3, 2)
         x = F.relu(self.conv5(F.relu(self.conv4(F.relu(self.conv3(x))))))
-        # 6×6 already where the input is 227×227.
-        x = F.adaptive_avg_pool2d(F.max_pool2d(x, 3, 2), 6).flatten(1)
+        x = F.adaptive_avg_pool2d(F.max_pool2d(x, 3, 2), self.pixels).flatten(1)
         return self.fc8(F.relu(self.fc7(F.relu(self.fc6(x)))))
+
+
+def alexnet(grouped, small):
+    return lambda classes: AlexNet(grouped, small, classes)
 
 
 COLUMNS = {"vgg11": "64 M 128 M 256 256 M 512 512 M 512 512 M",
@@ -129,7 +140,10 @@ class SmallSqueezeNet(nn.Module):
 
 references = (
     {("lenet5", "cifar"): Reference("LeCun et al. 1998, dense C3", LeNet5, side=28, full=28, channels=1, classes=10),
-     ("alexnet_grouped", "imagenet"): Reference("paper", AlexNetGrouped, side=99, full=227),
+     ("lenet", "cifar"): Reference("kuangliu LeNet", KuangliuLeNet, "kuangliu", **cifar | {"side": 32}),
+     ("alexnet_grouped", "imagenet"): Reference("paper", alexnet(True, False), side=99, full=227),
+     ("alexnet_grouped", "cifar"): Reference("paper, for CIFAR", alexnet(True, True), **cifar | {"side": 32}),
+     ("alexnet", "cifar"): Reference("torchvision alexnet, for CIFAR", alexnet(False, True), **cifar | {"side": 32}),
      ("squeezenet1_0", "cifar"): Reference("weiaicunzai squeezenet", SmallSqueezeNet, "weiaicunzai",
                                            **cifar | {"classes": 100})}
     | {(name, "imagenet"): torchvision(name, side=side) for name, side in

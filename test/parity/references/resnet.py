@@ -1,5 +1,6 @@
 """ResNet, wide ResNet, ResNeXt: torchvision's, and the forms for CIFAR."""
 
+import timm
 import torch.nn.functional as F
 from torch import nn
 
@@ -112,7 +113,8 @@ as_torchvision = ((r"shortcut", "downsample"), (r"^linear", "fc"))
 own = ((r"^conv1\.", "stem.conv."), (r"^bn1\.", "stem.bn."), (r"^layer(\d)\.(\d+)\.", r"stage\1.\2.sum."),
        (r"shortcut\.0", "shortcut.conv"), (r"shortcut\.1", "shortcut.bn"), (r"^linear", "fc"))
 
-LARGE = {"wide_resnet50_2": (1, 128, DEPTHS[50][1]), "resnext50_32x4d": (32, 4, DEPTHS[50][1]),
+LARGE = {"wide_resnet50_2": (1, 128, DEPTHS[50][1]), "wide_resnet101_2": (1, 128, DEPTHS[101][1]),
+         "resnext50_32x4d": (32, 4, DEPTHS[50][1]), "resnext101_32x4d": (32, 4, DEPTHS[101][1]),
          "resnext101_32x8d": (32, 8, DEPTHS[101][1]), "resnext101_64x4d": (64, 4, DEPTHS[101][1])}
 
 
@@ -121,9 +123,11 @@ references = (
     | {(f"resnet{d}", "cifar"): Reference(f"kuangliu ResNet{d}", kuangliu(d), "kuangliu", **cifar) for d in DEPTHS}
     | {(f"resnet{d}", "cifar"): Reference(f"akamaster resnet{d}", akamaster(d), "akamaster", **cifar)
        for d in (20, 32, 44, 56, 110, 1202)}
-    | {(name, "imagenet"): torchvision(name) for name in LARGE}
-    | {(name, "cifar"): Reference(f"torchvision {name} with a 3×3 stem", wider(*how), "torchvision", renames=as_torchvision, **cifar)
-       for name, how in LARGE.items()}
+    | {(name, "imagenet"): torchvision(name) for name in LARGE if name != "resnext101_32x4d"}
+    | {("resnext101_32x4d", "imagenet"):
+       Reference("timm resnext101_32x4d", lambda classes: timm.create_model("resnext101_32x4d", num_classes=classes), "timm")}
+    | {(name, "cifar"): Reference(f"torchvision {name} with a 3×3 stem", wider(*how), "torchvision",
+                                  renames=as_torchvision, **cifar) for name, how in LARGE.items()}
     | {(f"resnext29_{g}x{b}d", "cifar"): Reference("paper", wider(g, b, [3, 3, 3]), renames=own, **cifar)
        for g, b in ((2, 64), (8, 64), (16, 64), (32, 4))}
     | {(f"resnext29_{g}x{b}d_kuangliu", "cifar"):
