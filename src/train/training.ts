@@ -6,6 +6,7 @@ import type { StateSpec } from '../layers/layer.js';
 import type { Model } from '../layers/model.js';
 import { headTensors, withFrozenNorms } from '../layers/rewrite.js';
 import { defineState } from '../models/weights.js';
+import type { BuiltPlan } from '../plan/build.js';
 import { Arena, type Data, Program, type Store } from '../runtime/program.js';
 import { frozenTensors } from './freeze.js';
 import type { Feeds, Source } from './inputs.js';
@@ -169,9 +170,14 @@ export class Training {
     });
   }
 
+  /** What a step computes now. */
+  get plan(): BuiltPlan {
+    return this.#phase.program.plan;
+  }
+
   /** Bytes of intermediate values in a training step. */
   get arenaBytes(): number {
-    return this.#phase.program.plan.arenaBytes;
+    return this.plan.arenaBytes;
   }
 
   /** Moving averages begin as the tensors that they follow. */
