@@ -11,7 +11,7 @@ import {
 import { averageScores, Counts, probabilities, topPredictions } from '../../src/train/metrics.js';
 import { epochOrder } from '../../src/train/order.js';
 import { makeRecipe, type Recipe } from '../../src/train/recipe.js';
-import { defaultSchedule, type ScheduleOptions, scheduleFactor } from '../../src/train/schedule.js';
+import { defaultSchedule, type ScheduleOptions, scheduleFactor, scheduleNames } from '../../src/train/schedule.js';
 
 describe('schedules', () => {
   const factors = (options: Partial<ScheduleOptions>, total: number, perEpoch = 1): number[] =>
@@ -45,6 +45,27 @@ describe('schedules', () => {
     ],
     ['MultiStepLR([4, 6])', factors({ name: 'multi_step', milestones: [4, 6] }, 8), [1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01]],
     [
+      'PolynomialLR(total_iters=8, power=0.5)',
+      factors({ name: 'polynomial', power: 0.5 }, 8),
+      [
+        1, 0.9354143466934853, 0.8660254037844387, 0.7905694150420949, 0.7071067811865475, 0.6123724356957946, 0.5,
+        0.35355339059327373,
+      ],
+    ],
+    [
+      'LinearLR(start_factor=1, end_factor=0, total_iters=8)',
+      factors({ name: 'linear' }, 8),
+      [1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125],
+    ],
+    [
+      'ExponentialLR(gamma=0.1 ** (1 / 8))',
+      factors({ name: 'exponential', gamma: 0.1 }, 8),
+      [
+        1, 0.7498942093324559, 0.5623413251903492, 0.4216965034285823, 0.316227766016838, 0.2371373705661655,
+        0.1778279410038923, 0.1333521432163324,
+      ],
+    ],
+    [
       'StepLR(3, gamma=0.5)',
       factors({ name: 'step', stepEpochs: 3, gamma: 0.5 }, 8),
       [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25],
@@ -69,7 +90,7 @@ describe('schedules', () => {
   });
 
   test.each([1, 2, 3])('all are finite and positive for %d steps', total => {
-    for (const name of ['constant', 'step', 'multi_step', 'cosine', 'one_cycle'] as const) {
+    for (const name of scheduleNames) {
       for (const factor of factors({ name }, total)) expect(factor > 0 && factor <= 1).toBe(true);
     }
   });
@@ -285,6 +306,9 @@ describe('recipes', () => {
     { alpha: 1.5 },
     { epsilon: -1 },
     { threads: 0 },
+    { backboneLr: -1 },
+    { unfreezeAfter: 1.5 },
+    { schedule: { ...defaultSchedule, power: -1 } },
     { schedule: { ...defaultSchedule, warmup: -1 } },
     { schedule: { ...defaultSchedule, rise: 2 } },
     { schedule: { ...defaultSchedule, stepEpochs: 0 } },
