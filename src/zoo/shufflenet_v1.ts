@@ -1,7 +1,8 @@
 /**
  * ShuffleNet v1. Zhang, Zhou, Lin & Sun 2017, ShuffleNet: An extremely efficient convolutional neural network for mobile
  * devices, table 1 and figure 2 (b, c): grouped 1×1 convolutions, shuffled between. The first unit's are few enough to
- * have no groups. The networks with another scale follow megvii-model/ShuffleNet-Series, whose last layer has no bias.
+ * have no groups. The networks with another scale follow megvii-model/ShuffleNet-Series: they shuffle behind the
+ * depthwise convolution, the inverse way, and the last layer has no bias.
  * The CIFAR form (kuangliu/pytorch-cifar) has a 1×1 stem of stride 1, an activation after the depthwise convolution,
  * and units of stride 2 whose bottleneck is a quarter of what they add.
  */
@@ -27,9 +28,9 @@ import { type BuildParameters, defineFamily, type Form, type Published, publishe
 const repeats = [4, 8, 4];
 const init = 'kaiming_fan_out';
 
-/** `first`: the unit behind the stem. */
+/** `first`: the unit behind the stem; `late`: shuffled behind the depthwise convolution. */
 const unit =
-  (form: Form, groups: number, width: number, stride: number, first: boolean): Block =>
+  (form: Form, groups: number, late: boolean, width: number, stride: number, first: boolean): Block =>
   x => {
     const added = stride === 1 ? width : width - x.shape[2]!;
     const inner = Math.floor((form === 'cifar' ? added : width) / 4);
@@ -38,9 +39,10 @@ const unit =
     const shuffled = form === 'cifar' ? before : groups;
     const branch = seq({
       reduce: convBn(inner, 1, { groups: before, init }),
-      shuffle: shuffled > 1 ? channelShuffle(shuffled) : undefined,
+      shuffle: !late && shuffled > 1 ? channelShuffle(shuffled) : undefined,
       depthwise: seq({ conv: depthwiseConv2d(3, { stride, bias: false, init }), bn: batchNorm() }),
       relu: form === 'cifar' ? relu() : undefined,
+      unshuffle: late ? channelShuffle(inner / groups) : undefined,
       expand: seq({ conv: conv2d(added, 1, { groups, bias: false, init }), bn: batchNorm() }),
     });
     const y = x.model.scoped('branch', () => branch(x));
@@ -54,10 +56,11 @@ interface Shape {
   /** Width of stage 2; the others double it. */
   readonly width: number;
   readonly stem?: number;
-  readonly bias?: boolean;
+  /** As megvii's code has it. */
+  readonly megvii?: boolean;
 }
 
-const network = ({ groups, width, stem = 24, bias = true }: Shape, imagenet: Published, cifar?: Published) => ({
+const network = ({ groups, width, stem = 24, megvii = false }: Shape, imagenet: Published, cifar?: Published) => ({
   forms: published({ ...(cifar ? { cifar } : {}), imagenet }),
   write: ({ form, classes }: BuildParameters) =>
     seq({
@@ -68,13 +71,13 @@ const network = ({ groups, width, stem = 24, bias = true }: Shape, imagenet: Pub
           `stage${i + 2}`,
           seq(
             ...Array.from({ length: units }, (_, j) =>
-              unit(form, groups, width * 2 ** i, j === 0 ? 2 : 1, i === 0 && j === 0),
+              unit(form, groups, megvii, width * 2 ** i, j === 0 ? 2 : 1, i === 0 && j === 0),
             ),
           ),
         ]),
       ),
       pool: globalAvgPool(),
-      fc: linear(classes, { bias }),
+      fc: linear(classes, { bias: !megvii }),
     }),
 });
 
@@ -91,11 +94,11 @@ export default defineFamily(
     shufflenet_v1_g3: network({ groups: 3, width: 240 }, [1_865_728, 137.46, 0.678], [862_768, 38.61]),
     shufflenet_v1_g4: network({ groups: 4, width: 272 }, [1_968_344, 134.34]),
     shufflenet_v1_g8: network({ groups: 8, width: 384 }, [2_434_768, 138.37, 0.68]),
-    shufflenet_v1_g3_x0_5: network({ groups: 3, width: 120, stem: 12, bias: false }, [717_324, 37.59, 0.573]),
-    shufflenet_v1_g3_x1_5: network({ groups: 3, width: 360, bias: false }, [3_441_168, 292.44, 0.716]),
-    shufflenet_v1_g3_x2_0: network({ groups: 3, width: 480, stem: 48, bias: false }, [5_449_776, 524.05, 0.741]),
-    shufflenet_v1_g8_x0_5: network({ groups: 8, width: 192, stem: 16, bias: false }, [1_010_448, 40.47, 0.588]),
-    shufflenet_v1_g8_x1_5: network({ groups: 8, width: 576, bias: false }, [4_268_952, 290.19, 0.71]),
-    shufflenet_v1_g8_x2_0: network({ groups: 8, width: 768, stem: 48, bias: false }, [6_521_232, 521.94, 0.729]),
+    shufflenet_v1_g3_x0_5: network({ groups: 3, width: 120, stem: 12, megvii: true }, [717_324, 37.59, 0.573]),
+    shufflenet_v1_g3_x1_5: network({ groups: 3, width: 360, megvii: true }, [3_441_168, 292.44, 0.716]),
+    shufflenet_v1_g3_x2_0: network({ groups: 3, width: 480, stem: 48, megvii: true }, [5_449_776, 524.05, 0.741]),
+    shufflenet_v1_g8_x0_5: network({ groups: 8, width: 192, stem: 16, megvii: true }, [1_010_448, 40.47, 0.588]),
+    shufflenet_v1_g8_x1_5: network({ groups: 8, width: 576, megvii: true }, [4_268_952, 290.19, 0.71]),
+    shufflenet_v1_g8_x2_0: network({ groups: 8, width: 768, stem: 48, megvii: true }, [6_521_232, 521.94, 0.729]),
   },
 );

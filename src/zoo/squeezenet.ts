@@ -1,7 +1,8 @@
 /**
  * SqueezeNet. Iandola, Han, Moskewicz, Ashraf, Dally & Keutzer 2016, SqueezeNet: AlexNet-level accuracy with 50x fewer
  * parameters and <0.5MB model size, table 1, as torchvision writes it; 1.1 is the authors' cheaper revision. The CIFAR
- * form (weiaicunzai/pytorch-cifar100) has batch norm and the paper's simple bypass (section 6).
+ * form (weiaicunzai/pytorch-cifar100) has batch norm and the paper's simple bypass (section 6); that of 1.1 is ours,
+ * the same with its stem and pools, counted in PyTorch.
  */
 
 import { branches, conv2d, dropout, globalAvgPool, maxPool, relu, residual, seq } from '../layers/index.js';
@@ -53,15 +54,16 @@ const imagenet = (version: keyof typeof versions, classes: number): Block => {
   });
 };
 
-/** The widths of 1.0; fire3, 5 and 7 are bypassed: those that keep the width, but for the last, as in the reference. */
-const cifar = (classes: number): Block =>
-  seq({
-    conv1: convBnRelu(96, 3),
+/** fire3, 5 and 7 are bypassed: those that keep the width, but for the last, as in the reference. */
+const cifar = (version: keyof typeof versions, classes: number): Block => {
+  const { width, poolsBefore } = versions[version];
+  return seq({
+    conv1: convBnRelu(width, 3),
     ...Object.fromEntries(
       fires.flatMap(([squeeze, expand], i) => {
         const block = fire(squeeze, expand, convBnRelu);
         return [
-          [`pool${i + 2}`, [2, 5, 9].includes(i + 2) ? maxPool(2) : undefined],
+          [`pool${i + 2}`, (poolsBefore as readonly number[]).includes(i + 2) ? maxPool(2) : undefined],
           [`fire${i + 2}`, [3, 5, 7].includes(i + 2) ? residual(block) : block],
         ];
       }),
@@ -69,6 +71,12 @@ const cifar = (classes: number): Block =>
     conv10: conv2d(classes, 1, { init: 'normal_0.01' }),
     pool: globalAvgPool(),
   });
+};
+
+const write =
+  (version: keyof typeof versions) =>
+  ({ form, classes }: BuildParameters): Block =>
+    form === 'cifar' ? cifar(version, classes) : imagenet(version, classes);
 
 export default defineFamily(
   { family: 'SqueezeNet', paper: 'SqueezeNet: AlexNet-level accuracy with 50x fewer parameters', year: 2016 },
@@ -79,11 +87,11 @@ export default defineFamily(
         cifar: { input: [32, 32, 3], classes: 100, params: 781_156, multiplyAddsMillions: 53.28 },
         ...published({ imagenet: [1_248_424, 818.92, 0.5809] }),
       },
-      write: ({ form, classes }: BuildParameters) => (form === 'cifar' ? cifar(classes) : imagenet('1.0', classes)),
+      write: write('1.0'),
     },
     squeezenet1_1: {
-      forms: published({ imagenet: [1_235_496, 349.15, 0.5818] }),
-      write: ({ classes }) => imagenet('1.1', classes),
+      forms: published({ cifar: [733_514, 23.51], imagenet: [1_235_496, 349.15, 0.5818] }),
+      write: write('1.1'),
     },
   },
 );

@@ -115,6 +115,12 @@ describe.each([...smallest.values()])('$name ($form) on small pictures', ({ name
   });
 });
 
+test("AlexNet's biases begin at 1 where the paper says so", async () => {
+  const { state } = await buildNetwork('alexnet_grouped', [227, 227, 3], 10);
+  const ones = state.filter(s => s.initializer.kind === 'constant' && s.initializer.value === 1).map(s => s.name);
+  expect(ones).toEqual(['conv2.bias', 'conv4.bias', 'conv5.bias', 'fc6.bias', 'fc7.bias']);
+});
+
 test('the smallest pictures are as large as torchvision says', async () => {
   // `min_size` of its weights, which it found by trying.
   const sides = { alexnet: 63, vgg11: 32, googlenet: 15, inception_v3: 75, squeezenet1_0: 21, squeezenet1_1: 17 };
