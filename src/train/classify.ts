@@ -5,6 +5,7 @@ import { CroppedSplit, stacked } from '../data/cropped.js';
 import { type CropCount, checkCrops, cropsOf } from '../data/crops.js';
 import { PackedSplit } from '../data/dataset.js';
 import { type ImageFormat, loadPicture } from '../data/image.js';
+import type { Preprocessing } from '../data/preprocessing.js';
 import type { LoadedModel } from '../models/file.js';
 import { noPreprocessing } from '../models/pictures.js';
 import { Program } from '../runtime/program.js';
@@ -46,11 +47,10 @@ export interface ClassifierOptions {
 /** Rows of a model at a time. */
 const BATCH = 32;
 
-/** A model that answers. Programs are compiled with the first question. */
+/** A model that answers. */
 export class Classifier {
   readonly #loaded: LoadedModel;
   readonly #options: ClassifierOptions;
-  #program: Program | undefined;
 
   constructor(loaded: LoadedModel, options: ClassifierOptions = {}) {
     this.#loaded = loaded;
@@ -71,30 +71,28 @@ export class Classifier {
     checkCrops(preprocessing, crops);
     const few = Math.max(1, Math.floor(BATCH / crops));
     const decode = (at: number) => {
-      const decoded = this.#decode(files.slice(at, at + few));
+      const decoded = this.#decode(files.slice(at, at + few), preprocessing);
       decoded.catch(() => {}); // met where it is awaited
       return decoded;
     };
-    let next = decode(0);
-    for (let at = 0; at < files.length; at += few) {
-      const decoded = await next;
-      next = decode(at + few);
-      const good = decoded.filter(one => 'pixels' in one);
-      const answers = await this.#answer(good);
-      for (const one of decoded) yield 'pixels' in one ? answers.shift()! : one;
+    let program: Program | undefined;
+    try {
+      let next = decode(0);
+      for (let at = 0; at < files.length; at += few) {
+        const decoded = await next;
+        next = decode(at + few);
+        const good = decoded.filter(one => 'pixels' in one);
+        const pixels = Buffer.concat(good.map(one => one.pixels));
+        const nameOf = (i: number) => good[i]!.name;
+        const packed = new PackedSplit(stacked(preprocessing, crops), new Int32Array(good.length), pixels, nameOf);
+        const source = new ImageSource(new CroppedSplit(packed, crops), preprocessing);
+        program ??= this.#compile(source, Math.min(BATCH, files.length * crops));
+        const answers = await this.#ask(program, source, nameOf);
+        for (const one of decoded) yield 'pixels' in one ? answers.shift()! : one;
+      }
+    } finally {
+      program?.dispose();
     }
-  }
-
-  async #answer(good: readonly Decoded[]): Promise<Answer[]> {
-    if (good.length === 0) return [];
-    const { crops = 1 } = this.#options;
-    const preprocessing = this.#loaded.card.preprocessing!;
-    const shape = stacked(preprocessing, crops);
-    const pixels = Buffer.concat(good.map(one => one.pixels));
-    const packed = new PackedSplit(shape, new Int32Array(good.length), pixels, i => good[i]!.name);
-    const source = new ImageSource(new CroppedSplit(packed, crops), preprocessing);
-    this.#program ??= this.#compile(source, BATCH);
-    return this.#ask(this.#program, source, i => good[i]!.name);
   }
 
   /** Answers to rows of any source. */
@@ -107,14 +105,8 @@ export class Classifier {
     }
   }
 
-  dispose(): void {
-    this.#program?.dispose();
-    this.#program = undefined;
-  }
-
-  async #decode(files: readonly string[]): Promise<(Decoded | Unread)[]> {
+  async #decode(files: readonly string[], preprocessing: Preprocessing): Promise<(Decoded | Unread)[]> {
     const { crops = 1, formats } = this.#options;
-    const preprocessing = this.#loaded.card.preprocessing!;
     const found: (Decoded | Unread)[] = [];
     await forEachConcurrently(files.length, async i => {
       const name = files[i]!;

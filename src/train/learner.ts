@@ -148,13 +148,9 @@ export class Learner {
     const { model, store } = this;
     const classifier = new Classifier(withCut({ model, store, card: this.#card }, options, model.name), options);
     const answers: Answer[] = [];
-    try {
-      for await (const one of classifier.pictures([files].flat(), model.name)) {
-        if ('error' in one) throw one.error;
-        answers.push(one);
-      }
-    } finally {
-      classifier.dispose();
+    for await (const one of classifier.pictures([files].flat(), model.name)) {
+      if ('error' in one) throw one.error;
+      answers.push(one);
     }
     return answers;
   }
