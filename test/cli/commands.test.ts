@@ -337,8 +337,6 @@ describe('predict', () => {
     const written = JSON.parse(read('logits.json').toString());
     expect(written.classes).toHaveLength(10);
     expect(written.images).toEqual(files.map((file, i) => ({ file, logits: wanted[i] })));
-    const nowhere = await run('predict', ...files, ...weights, '--logits', 'nowhere/logits.npy');
-    expect(nowhere.status).toBe(74);
   });
 
   test('--crops averages the probabilities of crops that are asked about one by one', async () => {
@@ -374,7 +372,7 @@ describe('predict', () => {
     const right = answers.filter(({ file, predictions }) => file.split('/')[2] === predictions[0]!.label).length;
     expect(found).toMatchObject({ images: 20, top1: right / 20 });
     expect(found.loss).toBeCloseTo(own.reduce((sum, p) => sum - Math.log(p.probability), 0) / 20, 5);
-    expect(found.loss).not.toBeCloseTo(json(await run('eval', 'runs/lenet5-small-1', '--json')).loss, 3);
+    expect(found.loss).not.toBeCloseTo(json(trained).test.loss, 3);
   });
 
   test('another crop is refused where the weights would not fit', async () => {
