@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { exitStatus } from '../../src/errors.js';
 import { packageRoot } from '../../src/native.js';
 import { activations } from '../../src/ops/activations.js';
+import { type PublishedRecipe, publishedRecipes, stochasticDepthRecipe } from '../../src/train/recipes.js';
 import { allNetworks } from '../../src/zoo/zoo.js';
 import { parityTable, readResults } from '../parity/results.js';
 import { number, percent, table } from './markdown.js';
@@ -31,6 +32,48 @@ const activationTable = (): string =>
   table(
     ['name', 'formula', 'source'],
     Object.entries(activations).map(([name, row]) => [`\`${name}\``, row.formula, row.source]),
+  );
+
+const short = (value: number): string => String(Number(value.toPrecision(3)));
+
+/** `multi_step at 50 %, 75 %, × 0.1` */
+const scheduleText = ({ schedule, milestones, length, gamma, power, warmup }: PublishedRecipe): string => {
+  const share = (at: number): string => `${short((100 * at) / length)} %`;
+  const parts = [
+    milestones ? `${schedule} × ${gamma ?? 0.1} at ${milestones.map(share).join(', ')}` : schedule,
+    ...(milestones || gamma === undefined ? [] : [`to ${short(gamma)}`]),
+    ...(power === undefined ? [] : [`power ${power}`]),
+  ];
+  return `${parts.join(' ')}${warmup ? `; warm-up ${share(warmup)}` : ''}`;
+};
+
+const recipes = (): string =>
+  table(
+    ['networks', 'form', 'optimizer', 'rate', 'decay', 'batch', 'schedule', 'augmentation', 'more', 'after'],
+    [...publishedRecipes, stochasticDepthRecipe].map(row => {
+      const { optimizer, momentum, nesterov, alpha, epsilon, shift, augment } = row;
+      const constants = [
+        ...(momentum > 0 ? [`${nesterov ? 'Nesterov' : 'momentum'} ${momentum}`] : []),
+        ...(alpha === undefined ? [] : [`α ${alpha}`]),
+        ...(epsilon === undefined ? [] : [`ε ${epsilon}`]),
+      ];
+      const more = (['labelSmoothing', 'ema', 'clip', 'dropout', 'stochasticDepth', 'initialisation'] as const).flatMap(
+        key => (row[key] === undefined ? [] : [`${key} ${row[key]}`]),
+      );
+      const crop = shift === undefined ? '' : `crop of ${short(100 * shift)} % of the side`;
+      return [
+        row === stochasticDepthRecipe ? '`stochastic_depth`: any residual network' : `\`${row.networks}\``,
+        row.form ?? 'both',
+        [optimizer, ...constants].join(', '),
+        short(row.lr),
+        short(row.weightDecay),
+        String(row.batchSize),
+        scheduleText(row),
+        [crop, augment].filter(Boolean).join(', '),
+        more.join(', ') || '–',
+        row.source,
+      ];
+    }),
   );
 
 const exits = (): string =>
@@ -69,6 +112,7 @@ const help = (): string => {
 const generated: Record<string, () => string | Promise<string>> = {
   models,
   activations: activationTable,
+  recipes,
   'exit-statuses': exits,
   help,
   training: async () => trainingTable(readTrainings(), await allNetworks()),
