@@ -1,12 +1,11 @@
 /**
  * Dual path networks. Chen, Li, Xiao, Jin, Yan & Feng 2017, Dual path networks, table 1 and figure 2d: the first channels
  * of a tensor are a residual path, to which each unit adds; the others are a dense path, to which each unit appends.
- * The ImageNet networks are pre-activated and end in norm and ReLU, as the authors' (cypw/DPNs); those named after timm
- * end in ELU. The CIFAR form (kuangliu/pytorch-cifar) has the activation after the unit and no last norm.
+ * The ImageNet networks are pre-activated, as the authors' (cypw/DPNs); timm's, whose code asks for an ELU at the end,
+ * get this ReLU too. The CIFAR form (kuangliu/pytorch-cifar) has the activation after the unit and no last norm.
  */
 
 import {
-  activate,
   batchNorm,
   type ConvOptions,
   concat,
@@ -85,7 +84,7 @@ function unit(form: Form, shape: Shape, stage: number, first: boolean): Block {
   return form === 'cifar' ? seq({ paths, relu: relu() }) : paths;
 }
 
-const network = (shape: Shape, figures: Parameters<typeof published>[0], last: 'relu' | 'elu' = 'relu') => ({
+const network = (shape: Shape, figures: Parameters<typeof published>[0]) => ({
   forms: published(figures),
   write: ({ form, classes }: BuildParameters) => {
     const { stem = 64, small } = shape;
@@ -100,7 +99,7 @@ const network = (shape: Shape, figures: Parameters<typeof published>[0], last: '
         ]),
       ),
       bn: large ? batchNorm({ epsilon }) : undefined,
-      [last]: large ? activate(last) : undefined,
+      relu: large ? relu() : undefined,
       pool: globalAvgPool(),
       fc: linear(classes),
     });
@@ -123,10 +122,5 @@ export default defineFamily(
     dpn98: network(dpn98, { imagenet: [61_570_728, 11671.22, 0.7985] }),
     dpn107: network(dpn107, { imagenet: [86_917_800, 18298.76, 0.8025] }),
     dpn131: network(dpn131, { imagenet: [79_254_504, 16013.65, 0.8007] }),
-    dpn68_timm: network(dpn68, { imagenet: [12_611_602, 2326.16, 0.7631] }, 'elu'),
-    dpn92_timm: network(dpn92, { imagenet: [37_668_392, 6501.68, 0.8002] }, 'elu'),
-    dpn98_timm: network(dpn98, { imagenet: [61_570_728, 11671.22, 0.7964] }, 'elu'),
-    dpn107_timm: network(dpn107, { imagenet: [86_917_800, 18298.76, 0.8017] }, 'elu'),
-    dpn131_timm: network(dpn131, { imagenet: [79_254_504, 16013.65, 0.7983] }, 'elu'),
   },
 );

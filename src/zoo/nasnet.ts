@@ -55,7 +55,7 @@ const auxiliaryHead = (classes: number, epsilon: number): Block =>
     conv1: convBn(128, 1, { norm: { epsilon }, init }),
     conv2: x => convBn(768, [x.shape[0]!, x.shape[1]!], { padding: 'valid', norm: { epsilon }, init })(x),
     vector: reshapeTo([768]),
-    fc: linear(classes, { init }),
+    fc: linear(classes),
   });
 
 const network = (shape: Shape, info: FormInfo) => ({
@@ -92,7 +92,7 @@ const network = (shape: Shape, info: FormInfo) => ({
         relu: relu(),
         pool: globalAvgPool(),
         dropout: large ? dropout(0.5) : undefined,
-        fc: linear(classes, { init }),
+        fc: linear(classes),
       })(now);
     };
   },

@@ -118,7 +118,7 @@ const files: readonly { names: readonly string[]; load: () => Promise<{ default:
     load: () => import('./senet.js'),
   },
   {
-    names: ['dpn26', ...[68, 92, 98, 107, 131].flatMap(depth => [`dpn${depth}`, `dpn${depth}_timm`])],
+    names: [26, 68, 92, 98, 107, 131].map(depth => `dpn${depth}`),
     load: () => import('./dpn.js'),
   },
   {

@@ -38,7 +38,7 @@ export const dpnLayouts: readonly Layout[] = [
   },
   {
     layout: 'timm',
-    networks: networks.map(name => `${name}_timm`),
+    networks,
     form: 'imagenet',
     rules: [...imagenet, [/^fc$/, 'classifier']],
     convolutions,

@@ -1,4 +1,4 @@
-"""Dual path networks: timm's for ImageNet, with the authors' last activation too, and kuangliu's for CIFAR."""
+"""Dual path networks: timm's for ImageNet, kuangliu's for CIFAR."""
 
 import timm
 import torch
@@ -9,18 +9,9 @@ from references import Reference, cifar
 from references.blocks import Numbered, mean, projection
 
 
-def timms(name, authors):
-    """timm ends in ELU; the authors, and Cadene, who calls the classifier last_linear, in ReLU."""
-
-    def make(classes):
-        model = timm.create_model(name, num_classes=classes)
-        if authors:
-            model.features.conv5_bn_ac.bn.act = nn.ReLU()
-        return model
-
-    if not authors:
-        return Reference(f"timm {name}", make, "timm")
-    return Reference(f"timm {name} ending in ReLU", make, "cadene", renames=((r"^classifier", "last_linear"),))
+def timms(name):
+    """Its code asks for an ELU at the end, but it builds a ReLU, as the authors have."""
+    return Reference(f"timm {name}", lambda classes: timm.create_model(name, num_classes=classes), "timm")
 
 
 class Unit(Numbered):
@@ -68,7 +59,6 @@ def kuangliu(depth, units):
 LARGE = [f"dpn{depth}" for depth in (68, 92, 98, 107, 131)]
 
 references = (
-    {(name, "imagenet"): timms(name, True) for name in LARGE}
-    | {(f"{name}_timm", "imagenet"): timms(name, False) for name in LARGE}
+    {(name, "imagenet"): timms(name) for name in LARGE}
     | {("dpn26", "cifar"): kuangliu(26, (2, 2, 2, 2)), ("dpn92", "cifar"): kuangliu(92, (3, 4, 20, 3))}
 )
