@@ -129,3 +129,15 @@ export class CheckFailed extends DlcourseError {
 export function checkAccuracy(result: object, where: string, wanted: number | undefined, top1: number): void {
   if (wanted !== undefined && !(top1 >= wanted)) throw new CheckFailed(result, where, wanted, top1);
 }
+
+/** Throws E_EXISTS where a file to be written is there already and nobody said --force. */
+export function refuseExisting(file: string, force = false): void {
+  if (force || !existsSync(file)) return;
+  throw new DlcourseError({
+    code: 'E_EXISTS',
+    class: 'usage',
+    where: file,
+    problem: 'expected a new file, got one that exists',
+    hint: 'choose another name, or replace it with --force',
+  });
+}

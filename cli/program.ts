@@ -4,6 +4,8 @@ import { Command, type CommanderError } from 'commander';
 import { bench } from './commands/bench.js';
 import { data } from './commands/data.js';
 import { evaluation } from './commands/eval.js';
+import { exporting } from './commands/export.js';
+import { importing } from './commands/import.js';
 import { info } from './commands/info.js';
 import { models } from './commands/models.js';
 import { predict } from './commands/predict.js';
@@ -13,7 +15,17 @@ import { usageError } from './failure.js';
 import { version } from './version.js';
 
 /** Every command, by its declaration. */
-const commands: readonly (() => Command)[] = [train, evaluation, predict, models, data, info, bench];
+const commands: readonly (() => Command)[] = [
+  train,
+  evaluation,
+  predict,
+  models,
+  data,
+  importing,
+  exporting,
+  info,
+  bench,
+];
 
 export function program(): Command {
   const root = new Command('dlcourse')

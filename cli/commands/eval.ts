@@ -65,7 +65,8 @@ async function evaluate(given: string, flags: Flags): Promise<void> {
   const { defaultThreads, Program } = await import('../../src/runtime/program.js');
 
   const { resize, crop, crops } = values;
-  const { model, card, store } = withCut(await loadModel(weights.file), { resize, crop }, shown(weights.file));
+  const onNotice = (line: string): void => ui.notice(line);
+  const { model, card, store } = withCut(await loadModel(weights.file, { onNotice }), { resize, crop }, shown(weights.file));
   const { source, how } = await dataOf(weights, card, values.data, openOptions(values));
   await openDecoders(how.formats);
   const dataset = await openDataset(source, {

@@ -77,7 +77,7 @@ async function answerAll(images: string[], options: Options): Promise<void> {
   const { loadModel } = await import('../../src/models/file.js');
   const { withCut } = await import('../../src/models/pictures.js');
   const { Classifier } = await import('../../src/train/classify.js');
-  const given = await loadModel(weights.file);
+  const given = await loadModel(weights.file, { onNotice: line => ui.notice(line) });
   const loaded = cut.resize || cut.crop ? withCut(given, cut, shown(weights.file)) : given;
   ui.notice(`using ${shown(weights.file)}`);
 

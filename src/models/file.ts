@@ -10,6 +10,7 @@ import {
   toFloat32,
   writeSafetensors,
 } from '../io/safetensors.js';
+import { weightsKind } from '../io/weights-file.js';
 // Through the index, so that every kind of layer is known.
 import { Model, type ModelConfig } from '../layers/index.js';
 import { Store } from '../runtime/program.js';
@@ -60,12 +61,20 @@ const halved = (tensor: TensorSource): TensorSource => ({
 });
 
 /**
- * Reads a model that `saveModel` or a training wrote. Damage and foreign files are errors that name the file; see
- * openSafetensors. Throws E_MODEL_FILE when the file holds no model of this program.
+ * Reads a model: a file that `saveModel` or a training wrote, or weights of another program whose network is recognised
+ * (see importModel, which takes what cannot be). Damage is an error that names the file; see openSafetensors,
+ * openPytorch. Throws E_MODEL_FILE for a card that is none.
+ * @param options.onNotice is told what foreign weights were taken for
  */
-export async function loadModel(path: string): Promise<LoadedModel> {
+export async function loadModel(
+  path: string,
+  options: { onNotice?: (line: string) => void } = {},
+): Promise<LoadedModel> {
+  const foreign = async (): Promise<LoadedModel> => (await import('./import.js')).importModel([path], options);
+  if ((await weightsKind(path)) === 'pytorch') return foreign();
   const file = await openSafetensors(path);
   try {
+    if (!file.metadata.has(CARD)) return await foreign();
     const card = readCard(file, path);
     const model = Model.fromConfig(card.model);
     const store = new Store();

@@ -1,7 +1,16 @@
 // How other programs name and store the tensors of our networks. Plain data: what is done with it is in src/models.
 
-/** Whose names: a library, or the repository of a well-known collection. */
-export const layoutNames = ['torchvision', 'timm', 'cadene', 'kuangliu', 'akamaster', 'weiaicunzai', 'megvii'] as const;
+/** Whose names: a library, the repository of a well-known collection, or our own. */
+export const layoutNames = [
+  'torchvision',
+  'timm',
+  'cadene',
+  'kuangliu',
+  'akamaster',
+  'weiaicunzai',
+  'megvii',
+  'dlcourse',
+] as const;
 export type LayoutName = (typeof layoutNames)[number];
 
 /**
