@@ -66,7 +66,11 @@ async function evaluate(given: string, flags: Flags): Promise<void> {
 
   const { resize, crop, crops } = values;
   const onNotice = (line: string): void => ui.notice(line);
-  const { model, card, store } = withCut(await loadModel(weights.file, { onNotice }), { resize, crop }, shown(weights.file));
+  const { model, card, store } = withCut(
+    await loadModel(weights.file, { onNotice }),
+    { resize, crop },
+    shown(weights.file),
+  );
   const { source, how } = await dataOf(weights, card, values.data, openOptions(values));
   await openDecoders(how.formats);
   const dataset = await openDataset(source, {

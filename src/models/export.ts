@@ -74,7 +74,9 @@ async function layoutFor(
   if (asked === 'dlcourse') return { layout: own, ...(form ? { form } : {}) };
   const fitting = form ? layouts.filter(l => l.form === form && l.networks.includes(model.name)) : [];
   const layout = fitting.find(l => asked === undefined || l.layout === asked);
-  if (layout && form) return { layout, form };
+  // A head of its own has no background class.
+  const isPublished = form && (await findNetwork(model.name)).forms[form]?.classes === model.outputShape()[0];
+  if (layout && form) return { layout: isPublished ? layout : { ...layout, background: false }, form };
   if (asked === undefined) return { layout: own, ...(form ? { form } : {}) };
   const names = [...new Set(fitting.map(l => l.layout)), 'dlcourse'];
   throw new DlcourseError({

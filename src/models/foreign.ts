@@ -16,7 +16,7 @@ export interface ForeignTensor {
 
 /** What a file of this layout holds for a model, in the order of the model. Norms' `num_batches_tracked` is left out. */
 export function foreignTensors(model: Model, layout: Layout): ForeignTensor[] {
-  const head = layout.background ? classifier(model).slice(0, classifier(model).lastIndexOf('.') + 1) : undefined;
+  const head = layout.background ? classifier(model).replace(/\w+$/, '') : undefined;
   return model.state.map(spec => {
     const background = head !== undefined && spec.name.startsWith(head);
     const [rows, ...rest] = diskShape(spec.shape, spec.layout) as [number, ...number[]];

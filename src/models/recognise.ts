@@ -1,7 +1,7 @@
 // Which network a file of weights belongs to, and in whose names: told from its keys and shapes alone.
 
 import { DlcourseError, printable } from '../errors.js';
-import type { Layout, LayoutName } from '../io/layouts/layout.js';
+import { foreignName, type Layout, type LayoutName } from '../io/layouts/layout.js';
 import { layouts } from '../io/layouts/list.js';
 import type { Model } from '../layers/model.js';
 import { allNetworks, buildNetwork, type Form, type FormInfo } from '../zoo/zoo.js';
@@ -110,9 +110,11 @@ function mayFit(file: Shapes): (candidate: Candidate) => boolean {
       const row = size(shape.slice(1)) + (bias ? 1 : 0);
       return { rest: total - row * shape[0]!, row };
     });
-  return ({ info }) =>
-    // Two classifiers more change with the classes: nothing is ruled out.
-    info.auxiliaryParams !== undefined || heads.some(({ rest, row }) => rest + row * info.classes === info.params);
+  // Several classifiers change with the classes where some are auxiliary: then the size is a rough guide.
+  return ({ info: { params, auxiliaryParams, classes } }) =>
+    auxiliaryParams === undefined
+      ? heads.some(({ rest, row }) => rest + row * classes === params)
+      : total > params / 2 && total < 2 * auxiliaryParams;
 }
 
 async function matches(file: Shapes, candidates: readonly Candidate[]): Promise<Recognised[]> {
@@ -127,13 +129,15 @@ async function matches(file: Shapes, candidates: readonly Candidate[]): Promise<
 /** Compares key by key, with as many classes as the file's classifier has rows. */
 async function compare(
   given: Shapes,
-  { network, form, info, layout }: Candidate,
+  { network, form, info, layout: usual }: Candidate,
 ): Promise<{ result?: Recognised; difference: Difference }> {
-  const file = renamed(given, layout);
+  const file = renamed(given, usual);
   const published = await built(network, form, info.classes, false);
-  const head = foreignTensors(published, layout).find(t => t.spec.name === classifier(published))!;
-  const rows = (file.get(head.name)?.[0] ?? 0) - (head.background ? 1 : 0);
-  const classes = rows >= 1 && rows <= 2 ** 20 ? rows : info.classes;
+  const rows = file.get(foreignName(usual, classifier(published)))?.[0] ?? 0;
+  // A head of its own has no background class.
+  const background = usual.background === true && rows === info.classes + 1;
+  const classes = background ? info.classes : rows >= 1 && rows <= 2 ** 20 ? rows : info.classes;
+  const layout = usual.background && !background ? { ...usual, background } : usual;
   const plain = await built(network, form, classes, false);
   let [model, auxiliary] = [plain, false];
   if (info.auxiliaryParams !== undefined) {
@@ -191,8 +195,8 @@ const show = (shape: readonly number[]): string => (shape.length === 0 ? 'one nu
 
 function choose(found: readonly Recognised[], where: string): Recognised {
   const kinds = (list: readonly Recognised[]): number => new Set(list.map(r => `${r.network} ${r.form}`)).size;
-  if (kinds(found) === 1) return found[0]!;
   const usual = found.filter(r => r.classes === publishedClasses[r.form]);
+  if (kinds(found) === 1) return (usual[0] ?? found[0])!;
   if (kinds(usual) === 1) return usual[0]!;
   const names = found.map(r => `${r.network} (form ${r.form}, ${r.layout.layout})`);
   throw new DlcourseError({

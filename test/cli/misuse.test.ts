@@ -51,7 +51,11 @@ const mistakes: [string, number, RegExp][] = [
   ['train --name a/b', 2, /--name: expected a folder's name, got 'a\/b'/],
   ['train --resume nowhere', 66, /nowhere: expected a run folder .*got nothing of that name/],
   ['train --resume pictures', 66, /pictures: expected a run folder .*got another folder/],
-  ['train --init foreign.safetensors --epochs 1', 78, /foreign\.safetensors: expected the tensors of a known network, got 1 others/],
+  [
+    'train --init foreign.safetensors --epochs 1',
+    78,
+    /foreign\.safetensors: expected the tensors of a known network, got 1 others/,
+  ],
   ['eval', 2, /eval: expected RUN\|WEIGHTS, got nothing/],
   ['eval nowhere', 66, /nowhere: expected a run folder or a model file/],
   ['eval short.safetensors', 67, /short\.safetensors: expected at least 8 bytes, got 3/],

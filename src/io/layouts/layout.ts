@@ -41,7 +41,7 @@ export interface Layout {
   readonly aliases?: readonly Rule[];
   /** Our linear layers, by path, that the file stores as convolutions of this kernel: [out, in, k, k]. */
   readonly convolutions?: readonly (readonly [path: RegExp, kernel: number])[];
-  /** The first row of the classifier is TensorFlow's background class, which we leave out. */
+  /** In published files, the first row of the classifier is TensorFlow's background class, which we leave out. */
   readonly background?: boolean;
   readonly preprocessing?: PublishedPreprocessing;
 }
