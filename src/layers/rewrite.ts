@@ -82,12 +82,6 @@ export function withClasses(model: Model, classes: number): Model {
   );
 }
 
-/** The model for another input shape. Throws E_SHAPE where it does not take that. */
-export function withInput(model: Model, shape: readonly number[]): Model {
-  const [first, ...others] = model.config.inputs;
-  return Model.fromConfig({ ...model.config, inputs: [{ ...first!, shape }, ...others] });
-}
-
 /** Batch norms none of whose tensors are trained stay in evaluation mode: their statistics are kept, too. */
 export function withFrozenNorms(model: Model, trained: (name: string) => boolean): Model {
   const state = stateByLayer(model);

@@ -4,7 +4,7 @@
 import type { Geometry, GeometryChoice, Preprocessing } from '../data/preprocessing.js';
 import { DlcourseError } from '../errors.js';
 import type { Model } from '../layers/model.js';
-import { headsOf, headTensors, SQUEEZE_EXCITATION, withClasses, withInput } from '../layers/rewrite.js';
+import { headsOf, headTensors, SQUEEZE_EXCITATION, withClasses } from '../layers/rewrite.js';
 import type { LoadedModel } from '../models/file.js';
 import { Store } from '../runtime/program.js';
 
@@ -34,9 +34,9 @@ export function openingFor(
   return { input: input ?? [height, width], channels };
 }
 
-/** The given model for other classes and another input shape [h, w, c]. */
+/** The given model for other classes and another input shape [h, w, c]. Throws E_INPUT where it does not take that. */
 export function modelFor(model: Model, classes: number, input: readonly number[]): Model {
-  const resized = model.inputShape().join() === input.join() ? model : withInput(model, input);
+  const resized = model.inputShape().join() === input.join() ? model : model.withInput(input);
   return headsOf(resized).every(head => head.classes === classes) ? resized : withClasses(resized, classes);
 }
 

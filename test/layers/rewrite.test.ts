@@ -6,7 +6,6 @@ import {
   batchNorm,
   branches,
   conv2d,
-  flatten,
   globalAvgPool,
   linear,
   Model,
@@ -22,7 +21,6 @@ import {
   withFrozenNorms,
   withHeadDropout,
   withInitialisation,
-  withInput,
   withOptions,
   withSqueezeExcitation,
   withStochasticDepth,
@@ -214,15 +212,6 @@ describe('heads', () => {
     const rates = vgg.config.layers.filter(node => node.kind === 'dropout').map(node => node.config['rate']);
     expect(rates).toEqual([0.5, 0.3]);
   });
-});
-
-test('another input keeps the tensors where shapes allow, and is refused where not', () => {
-  const large = withInput(small, [12, 10, 3]);
-  expect(large.state.map(s => [s.name, s.shape])).toEqual(small.state.map(s => [s.name, s.shape]));
-  const flat = Model.from([4, 4, 3], seq({ flatten: flatten(), fc: linear(2) }));
-  expect(withInput(flat, [5, 5, 3]).state[0]!.shape).toEqual([1, 1, 75, 2]);
-  const valid = Model.from([6, 6, 3], seq(conv2d(2, 5, { padding: 'valid' })));
-  expect(() => withInput(valid, [4, 4, 3])).toThrow(expect.objectContaining({ code: 'E_SHAPE' }));
 });
 
 test('norms are frozen where neither of their parameters is trained', () => {
