@@ -46,7 +46,7 @@ export const train = (): Command => {
       examples(
         'dlcourse train',
         'dlcourse train --data ./flowers --input 64x64 --model resnet18 --epochs 30',
-        'dlcourse train --init weights.safetensors --data ./flowers --freeze backbone --unfreeze-after 3',
+        'dlcourse train --init weights.pth --data ./flowers --freeze backbone --unfreeze-after 3',
         'dlcourse train --model resnet20 --data cifar10 --recipe paper --epochs 100',
         'dlcourse train --resume runs/resnet18-flowers-1',
         'dlcourse train --config runs/resnet18-flowers-1/config.json --seed 2',
@@ -73,10 +73,16 @@ async function begin(flags: Flags): Promise<void> {
   // What can be wrong without looking at the data is found before that.
   makeRecipe(recipeOf(first));
   const folder = runFolder(values.out, values.name);
-  const from = values.init === undefined ? undefined : await initialModel(values.init);
+  const from = values.init === undefined ? undefined : await initialModel(values.init, line => ui.notice(line));
   // With --init, the model comes from there unless it is named.
   const named = from && first.origins['model'] === 'default' ? undefined : await findNetwork(values.model!);
   const name = named?.name ?? from!.model.name;
+  if (!named && values.form !== undefined)
+    throw usage(
+      '--form',
+      'expected --model beside it, for the network comes from --init',
+      'leave one out, or add the other',
+    );
   if (values.recipe !== 'quick') await publishedFor(name, values);
   const stop = stopSignal('train', () => onStop(ui));
 
@@ -107,7 +113,7 @@ async function begin(flags: Flags): Promise<void> {
     lr: String(recipe.lr),
     weightDecay: String(recipe.weightDecay),
     momentum: String(recipe.momentum),
-    ...(form ? { form } : {}),
+    ...(named && form ? { form } : {}),
     ...(from ? { init: from.file } : {}),
   };
   if (!named) delete written['model'];
@@ -122,7 +128,7 @@ async function begin(flags: Flags): Promise<void> {
   await run(ui, settings, {
     folder: await folder(name, dataset.name),
     model,
-    ...(network && form ? { network: { name, form } } : {}),
+    ...(named && form ? { network: { name, form } } : {}),
     dataset,
     source,
     recipe,
@@ -134,10 +140,10 @@ async function begin(flags: Flags): Promise<void> {
 }
 
 /** The model that a training begins with, and its file as it can be found from anywhere. */
-async function initialModel(given: string) {
+async function initialModel(given: string, onNotice: (line: string) => void) {
   const { loadModel } = await import('../../src/models/file.js');
   const file = resolve((await findWeights(given)).file);
-  return { ...(await loadModel(file)), file };
+  return { ...(await loadModel(file, { onNotice })), file };
 }
 
 /** The published recipe that was asked for. Throws E_OPTION where there is none. */

@@ -23,9 +23,9 @@ const LEARNING_RATE = 0.01;
  * Trains given weights on other data: the model gets a new head where the classes are others; preprocessing travels with
  * the weights.
  *
- *     const learner = await fineTune('weights.safetensors', './flowers', { freeze: 'backbone', unfreezeAfter: 3, epochs: 10 });
+ *     const learner = await fineTune('weights.pth', './flowers', { freeze: 'backbone', unfreezeAfter: 3, epochs: 10 });
  *
- * @param weights a model file, a run folder, or a loaded model
+ * @param weights a model file, one of another program, a run folder, or a loaded model
  * @param data a folder or name as `openDataset` takes it, or an open data set
  * @param options of the recipe: `freeze`, `unfreezeAfter`, `backboneLr`, `epochs`, `lr` (0.01 by default), …
  * Throws E_WEIGHTS where tensors do not fit, E_HEAD where the model has no head, and what `fit` throws.

@@ -1,7 +1,8 @@
 // Fine-tuning and recipes from the command line: a trained model on other classes, stopped and resumed around the switch.
 
-import { cpSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { loadModel } from '../../src/models/file.js';
 import { dlcourse, type Ended } from './dlcourse.js';
@@ -98,6 +99,25 @@ describe('train --init', () => {
     );
   });
 });
+
+const weights =
+  process.env['DLCOURSE_WEIGHTS'] ?? fileURLToPath(new URL('../../../../shared/data/weights/', import.meta.url));
+const mobilenet = join(weights, 'imagenet-mobilenet_v1_0.25_224.pth');
+
+(existsSync(mobilenet) ? test : test.skip)(
+  "PyTorch's weights are taken as they are (needs ../shared/data)",
+  async () => {
+    const args = ['train', '--init', mobilenet, '--data', 'three', '--input', '32', '--freeze', 'backbone'];
+    const ended = await run(...args, '--epochs', '1', '--name', 'foreign', '--json');
+    expect(ended.status).toBe(0);
+    expect(ended.stderr).toMatch(/^head: 1000 → 3 classes$/m);
+    expect(ended.stderr).toMatch(/tensors loaded; 2 new: fc\.weight, fc\.bias; 2 unused: fc\.weight, fc\.bias$/m);
+    const { card } = await loadModel(join(cwd, 'runs/foreign/model.safetensors'));
+    expect(card.preprocessing).toMatchObject({ height: 32, width: 32, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] });
+    const twice = await run(...args, '--form', 'imagenet');
+    expect([twice.status, twice.stderr]).toEqual([2, expect.stringContaining('--form: expected --model beside it')]);
+  },
+);
 
 describe('train --recipe', () => {
   test("paper takes the paper's values, shows them with their source, and gives way to flags", async () => {
