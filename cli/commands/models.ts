@@ -1,18 +1,22 @@
 // dlcourse models: the networks, or one of them layer by layer.
 
 import { Command } from 'commander';
+import { DlcourseError, unknownName } from '../../src/errors.js';
+import type { Model } from '../../src/layers/model.js';
 import type { Summary } from '../../src/layers/summary.js';
 import type { Form, Network } from '../../src/zoo/zoo.js';
 import { examples } from '../examples.js';
 import { forms } from '../train-settings.js';
 import { integer, percent, table, Ui } from '../ui.js';
-import { choice, option, size, whole } from '../values.js';
+import { choice, option, size, text, whole } from '../values.js';
 
 interface Options {
   input?: [number, number];
   channels?: number;
   classes?: number;
   form?: Form;
+  svg?: string;
+  unfold?: true | string;
   json?: boolean;
 }
 
@@ -22,6 +26,8 @@ interface FormEntry {
   input: readonly number[];
   classes: number;
   params: number;
+  /** With the auxiliary classifiers of training, where there are some and everything is as published. */
+  auxiliaryParams?: number;
   multiplyAdds: number;
   activationBytes: number;
   /** Published accuracy, where everything is as published. */
@@ -30,20 +36,30 @@ interface FormEntry {
 
 export const models = (): Command =>
   new Command('models')
-    .summary('list the networks, or show the layers of one')
-    .description('Lists the networks with their parameters and multiply-adds; with a name, the layers of that one.')
+    .summary('list the networks, show the layers of one, or draw it')
+    .description(
+      'Lists the networks with papers, parameters, multiply-adds and published accuracy; with a name, shows the layers of ' +
+        'that one, and with --svg draws them.',
+    )
     .argument('[name]', 'a network')
     .addHelpText(
       'before',
-      examples('dlcourse models', 'dlcourse models resnet18', 'dlcourse models resnet18 --input 32x32 --classes 100'),
+      examples(
+        'dlcourse models',
+        'dlcourse models resnet18 --input 32x32 --classes 100',
+        'dlcourse models googlenet --svg googlenet.svg --unfold inception3a',
+      ),
     )
     .addOption(option('--input <size>', 'pixels of an image (default: as published)', size))
     .addOption(option('--channels <n>', 'of an image (default: as published)', whole(1, 4096)))
     .addOption(option('--classes <n>', 'number of classes (default: as published)', whole(1, 1_000_000)))
     .addOption(option('--form <name>', `${forms.join(' or ')} (default: by size)`, choice(forms)))
+    .addOption(option('--svg <file>', 'draw the network: its ImageNet form, or the one asked for', text))
+    .option('--unfold [module]', 'with --svg: draw each layer, of everything or of one module such as stage2')
     .option('--json', 'print one JSON object')
     .action(async (name: string | undefined, options: Options) => {
       const ui = new Ui(options);
+      checkDrawing(name, options);
       await (name === undefined ? list(ui, options) : one(ui, name, options));
     });
 
@@ -54,14 +70,26 @@ async function list(ui: Ui, options: Options): Promise<void> {
     if (options.form && !network.forms[options.form]) continue;
     found.push({ network, forms: (await builtForms(network, options)).map(b => b.entry) });
   }
+  const head = ['name', 'form', 'input', 'classes', 'parameters', 'with auxiliary', 'multiply-adds', 'published top-1'];
   const rows = found.flatMap(({ network, forms }) =>
     forms.map(f => [
-      ...[network.name, `${network.family} ${network.year}`, f.form, f.input.join('×'), integer(f.classes)],
-      ...[integer(f.params), integer(f.multiplyAdds), f.top1 === undefined ? '' : percent(f.top1)],
+      ...[network.name, f.form, f.input.join('×'), integer(f.classes), integer(f.params)],
+      f.auxiliaryParams === undefined ? '' : integer(f.auxiliaryParams),
+      ...[integer(f.multiplyAdds), f.top1 === undefined ? '' : percent(f.top1)],
     ]),
   );
-  const head = ['name', 'family', 'form', 'input', 'classes', 'parameters', 'multiply-adds', 'published top-1'];
-  for (const line of table([head, ...rows], ui.colors.bold)) ui.print(line);
+  const [first, ...lines] = table([head, ...rows], ui.colors.bold);
+  ui.print(first);
+  let before = '';
+  for (const { network, forms } of found) {
+    const source = `${network.family}: ${network.paper} (${network.year})`;
+    if (source !== before) {
+      ui.print();
+      ui.print(ui.colors.bold(source));
+    }
+    before = source;
+    for (const line of lines.splice(0, forms.length)) ui.print(line);
+  }
   ui.result({ models: found.map(({ network, forms }) => ({ ...described(network), forms })) });
 }
 
@@ -72,24 +100,65 @@ async function one(ui: Ui, name: string, options: Options): Promise<void> {
   const { showSummary } = await import('../../src/layers/summary.js');
   const network = await findNetwork(name);
   const found = await builtForms(network, options);
+  if (options.svg !== undefined) await draw(ui, network, found.at(-1)!, options.svg, options.unfold);
   for (const { entry, summary } of found) {
     ui.print(`${ui.colors.bold(`${network.name}, ${entry.form} form`)}: ${network.paper} (${network.year})`);
     ui.print(showSummary(summary, ui.colors.dim));
     ui.print();
   }
   const forms = found.map(({ entry, summary }) => ({ ...entry, layers: summary.layers }));
-  ui.result({ models: [{ ...described(network), forms }] });
+  ui.result({ models: [{ ...described(network), forms }], ...(options.svg === undefined ? {} : { svg: options.svg }) });
+}
+
+/** Refuses what would be left out in silence. */
+function checkDrawing(name: string | undefined, { svg, unfold }: Options): void {
+  const wrong = (where: string, problem: string, hint: string) =>
+    new DlcourseError({ code: 'E_OPTION', class: 'usage', where, problem, hint });
+  if (svg !== undefined && name === undefined)
+    throw wrong(
+      '--svg',
+      'expected the name of a network beside it, got none',
+      'give one: dlcourse models resnet18 --svg FILE',
+    );
+  if (unfold !== undefined && svg === undefined)
+    throw wrong('--unfold', 'expected --svg beside it, got none', 'say where to draw: --svg FILE');
+}
+
+async function draw(ui: Ui, network: Network, built: Built, file: string, unfold: true | string = ''): Promise<void> {
+  const { graphSvg } = await import('../../src/report/graph.js');
+  const { modulePaths } = await import('../../src/report/graph-boxes.js');
+  const { writeFileDurably } = await import('../../src/io/durable.js');
+  const { model, entry } = built;
+  const modules = modulePaths(model);
+  if (typeof unfold === 'string' && unfold !== '' && !modules.includes(unfold)) {
+    throw unknownName(
+      { code: 'E_OPTION', class: 'usage', where: '--unfold' },
+      `a module of ${network.name}`,
+      unfold,
+      modules,
+    );
+  }
+  const title = `${network.name}, ${entry.form} form`;
+  const unfolded = unfold === true ? true : [unfold].filter(path => path !== '');
+  await writeFileDurably(file, graphSvg(model, { title, unfold: unfolded }));
+  ui.notice(`${title}: drawn in ${file}`);
+}
+
+interface Built {
+  readonly entry: FormEntry;
+  readonly model: Model;
+  readonly summary: Summary;
 }
 
 /** Every form as published; or the one that was asked for. */
-async function builtForms(network: Network, options: Options): Promise<{ entry: FormEntry; summary: Summary }[]> {
+async function builtForms(network: Network, options: Options): Promise<Built[]> {
   const asPublished = !options.input && !options.channels && !options.classes && !options.form;
   const wanted = asPublished ? (Object.keys(network.forms) as Form[]).map(form => ({ form })) : [options];
   return Promise.all(wanted.map(one => built(network, one)));
 }
 
 /** Builds a form and counts. */
-async function built(network: Network, options: Options): Promise<{ entry: FormEntry; summary: Summary }> {
+async function built(network: Network, options: Options): Promise<Built> {
   const { buildNetwork, formFor } = await import('../../src/zoo/zoo.js');
   const { summarize } = await import('../../src/layers/summary.js');
   const [height, width] = options.input ?? (network.forms[options.form!] ?? Object.values(network.forms)[0]!).input;
@@ -97,9 +166,14 @@ async function built(network: Network, options: Options): Promise<{ entry: FormE
   const info = network.forms[form]!;
   const classes = options.classes ?? info.classes;
   const input = [height, width, options.channels ?? info.input[2]] as const;
-  const summary = summarize(await buildNetwork(network.name, input, classes, { form }));
+  const model = await buildNetwork(network.name, input, classes, { form });
+  const summary = summarize(model);
   const { parameters: params, multiplyAdds, activationBytes } = summary;
   const asPublished = input.join() === info.input.join() && classes === info.classes;
-  const top1 = asPublished && info.top1 !== undefined ? { top1: info.top1 } : {};
-  return { entry: { form, input, classes, params, multiplyAdds, activationBytes, ...top1 }, summary };
+  const { top1, auxiliaryParams } = asPublished ? info : {};
+  const known = {
+    ...(auxiliaryParams === undefined ? {} : { auxiliaryParams }),
+    ...(top1 === undefined ? {} : { top1 }),
+  };
+  return { entry: { form, input, classes, params, multiplyAdds, activationBytes, ...known }, model, summary };
 }

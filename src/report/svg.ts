@@ -30,14 +30,21 @@ export function text(x: number, y: number, content: string, attributes: Attribut
   return element('text', { x, y, class: 'ink', ...attributes }, escapeXml(content));
 }
 
-/** A whole picture of width × height pixels. `description` is what a screen reader says. */
-export function picture(width: number, height: number, title: string, description: string, body: string[]): string {
+/** A whole picture of width × height pixels. `description` is what a screen reader says, `rules` more of a style sheet. */
+export function picture(
+  width: number,
+  height: number,
+  title: string,
+  description: string,
+  body: string[],
+  rules = '',
+): string {
   const [w, h] = [Math.ceil(width), Math.ceil(height)];
   return `${element(
     'svg',
     { xmlns: 'http://www.w3.org/2000/svg', viewBox: `0 0 ${w} ${h}`, width: w, height: h, role: 'img' },
     `<title>${escapeXml(title)}</title><desc>${escapeXml(description)}</desc>`,
-    `<style>${styles()}</style>`,
+    `<style>${styles()}${rules}</style>`,
     element('rect', { class: 'paper', width: w, height: h }),
     '\n',
     body.join('\n'),

@@ -420,6 +420,15 @@ describe('help and information', () => {
     expect((await run('--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 
+  test('models --svg', async () => {
+    const drawn = json(await run('models', 'resnet20', '--svg', 'resnet20.svg', '--unfold', 'stage2.0', '--json'));
+    expect(drawn).toMatchObject({ models: [{ name: 'resnet20' }], svg: 'resnet20.svg' });
+    const svg = read('resnet20.svg').toString();
+    expect(svg).toContain('<title>resnet20, cifar form</title>');
+    expect(svg).toContain('stage2.0.sum.conv1');
+    expect(svg).not.toContain('stage1.0.sum.conv1');
+  });
+
   test('models', async () => {
     const { models } = json(await run('models', '--json'));
     const found = models.find((m: { name: string }) => m.name === 'resnet50');

@@ -1,7 +1,7 @@
 // Writes the generated parts of README.md and docs/: `npm run docs`. With --check, fails when they are not fresh.
 
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { exitStatus } from '../../src/errors.js';
 import { packageRoot } from '../../src/native.js';
@@ -9,24 +9,11 @@ import { activations } from '../../src/ops/activations.js';
 import { type PublishedRecipe, publishedRecipes, stochasticDepthRecipe } from '../../src/train/recipes.js';
 import { allNetworks } from '../../src/zoo/zoo.js';
 import { parityTable, readResults } from '../parity/results.js';
-import { number, percent, table } from './markdown.js';
+import { table } from './markdown.js';
+import { drawing, familyTable, networkTables } from './networks-tables.js';
 import { readTrainings, trainingTable } from './training-runs.js';
 
 const root = packageRoot();
-
-async function models(): Promise<string> {
-  const lines = (await allNetworks()).flatMap(network =>
-    Object.entries(network.forms).map(([form, info]) => [
-      `\`${network.name}\``,
-      `${network.family} (${network.year})`,
-      `${form}, ${info.input.join('×')}`,
-      number(info.params),
-      number(info.multiplyAddsMillions),
-      percent(info.top1),
-    ]),
-  );
-  return table(['name', 'family', 'form', 'parameters', 'multiply-adds (M)', 'published top-1'], lines);
-}
 
 const activationTable = (): string =>
   table(
@@ -110,7 +97,8 @@ const help = (): string => {
 };
 
 const generated: Record<string, () => string | Promise<string>> = {
-  models,
+  families: async () => familyTable(await allNetworks()),
+  networks: async () => networkTables(await allNetworks()),
   activations: activationTable,
   recipes,
   'exit-statuses': exits,
@@ -119,10 +107,20 @@ const generated: Record<string, () => string | Promise<string>> = {
   parity: async () => parityTable(readResults(), await allNetworks()),
 };
 
+/** Files that are generated as a whole. */
+const whole: Record<string, () => Promise<string>> = { 'docs/resnet18.svg': drawing };
+
 let stale = false;
-for (const file of ['README.md', 'docs/cli.md', 'docs/training.md', 'docs/parity.md']) {
-  const path = join(root, file);
-  const before = readFileSync(path, 'utf8');
+function keep(file: string, before: string | undefined, after: string): void {
+  if (after === before) return;
+  if (process.argv.includes('--check')) {
+    console.error(`${file}: expected its generated parts to be fresh; run \`npm run docs\``);
+    stale = true;
+  } else writeFileSync(join(root, file), after);
+}
+
+for (const file of ['README.md', 'docs/cli.md', 'docs/models.md', 'docs/training.md', 'docs/parity.md']) {
+  const before = readFileSync(join(root, file), 'utf8');
   let after = before;
   for (const [name, make] of Object.entries(generated)) {
     const [open, close] = [`<!-- generated: ${name} -->`, `<!-- end: ${name} -->`];
@@ -130,10 +128,10 @@ for (const file of ['README.md', 'docs/cli.md', 'docs/training.md', 'docs/parity
     if (from >= 0 && to > from)
       after = `${after.slice(0, from + open.length)}\n\n${await make()}\n\n${after.slice(to)}`;
   }
-  if (after === before) continue;
-  if (process.argv.includes('--check')) {
-    console.error(`${file}: expected its generated parts to be fresh; run \`npm run docs\``);
-    stale = true;
-  } else writeFileSync(path, after);
+  keep(file, before, after);
+}
+for (const [file, make] of Object.entries(whole)) {
+  const path = join(root, file);
+  keep(file, existsSync(path) ? readFileSync(path, 'utf8') : undefined, await make());
 }
 process.exitCode = stale ? 1 : 0;
