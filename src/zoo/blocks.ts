@@ -2,6 +2,7 @@
 
 import {
   activate,
+  avgPool,
   type BatchNormOptions,
   batchNorm,
   type ConvOptions,
@@ -36,4 +37,10 @@ export const squeezeExcite: Block = x => {
   const gate = seq({ pool: globalAvgPool(), fc1: linear(c / 16), relu: relu(), fc2: linear(c), sigmoid: sigmoid() });
   const s = x.model.scoped('gate', () => gate(x));
   return x.model.scoped('scale', () => scaleChannels(x, s));
+};
+
+/** In front of an auxiliary classifier: averages of 5×5 pixels, three apart, or of all where there are fewer. */
+export const auxiliaryPool: Block = x => {
+  const [h, w] = x.shape as [number, number, number];
+  return avgPool([Math.min(5, h), Math.min(5, w)], { stride: 3 })(x);
 };

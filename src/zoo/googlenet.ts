@@ -39,11 +39,9 @@ const modules = {
 export interface Style {
   readonly stem: Readonly<Record<string, Block>>;
   readonly conv: (width: number, kernel: number, options?: ConvOptions) => Block;
-  /** A module's 5×5 convolution. */
   readonly conv5x5: (width: number) => Block;
-  readonly pool3: Block;
-  readonly pool4: Block;
-  /** In front of an auxiliary classifier: to 4×4 pixels. */
+  /** Before the modules 4a and 5a. */
+  readonly pools: readonly [Block, Block];
   readonly auxiliaryPool: Block;
   readonly dropout: number;
 }
@@ -76,7 +74,7 @@ export const googlenet = (style: Style, { classes, auxiliary }: BuildParameters)
     stem: seq(style.stem),
     inception3a: inception(style, '3a'),
     inception3b: inception(style, '3b'),
-    pool3: style.pool3,
+    pool3: style.pools[0],
     inception4a: inception(style, '4a'),
     side4a: side('aux1'),
     inception4b: inception(style, '4b'),
@@ -84,7 +82,7 @@ export const googlenet = (style: Style, { classes, auxiliary }: BuildParameters)
     inception4d: inception(style, '4d'),
     side4d: side('aux2'),
     inception4e: inception(style, '4e'),
-    pool4: style.pool4,
+    pool4: style.pools[1],
     inception5a: inception(style, '5a'),
     inception5b: inception(style, '5b'),
     pool: globalAvgPool(),
@@ -99,14 +97,12 @@ const conv: Style['conv'] = (width, kernel, options) =>
 const biased: Style['conv'] = (width, kernel) => convBn(width, kernel, { init, bias: true });
 // A pool's last window may hang over the end.
 const pool = maxPool(3, { stride: 2, ceil: true });
-const padded = maxPool(3, { stride: 2, padding: 1 });
 
 const torchvision: Style = {
   stem: { conv1: conv(64, 7, { stride: 2 }), pool1: pool, conv2: conv(64, 1), conv3: conv(192, 3), pool2: pool },
   conv,
   conv5x5: width => conv(width, 3),
-  pool3: pool,
-  pool4: maxPool(2, { ceil: true }),
+  pools: [pool, maxPool(2, { ceil: true })],
   auxiliaryPool: adaptiveAvgPool(4),
   dropout: 0.2,
 };
@@ -116,8 +112,7 @@ const kuangliu: Style = {
   stem: { conv1: biased(192, 3) },
   conv: biased,
   conv5x5: width => seq(biased(width, 3), biased(width, 3)),
-  pool3: padded,
-  pool4: padded,
+  pools: [maxPool(3, { stride: 2, padding: 1 }), maxPool(3, { stride: 2, padding: 1 })],
   dropout: 0,
 };
 

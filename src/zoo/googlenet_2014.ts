@@ -4,7 +4,8 @@
  * whose accuracy is given: the normalisation's numbers, pools whose last window may hang over the end, biases from 0.2.
  */
 
-import { avgPool, conv2d, localResponseNorm, maxPool, relu, seq } from '../layers/index.js';
+import { conv2d, localResponseNorm, maxPool, relu, seq } from '../layers/index.js';
+import { auxiliaryPool } from './blocks.js';
 import { googlenet, googlenetPaper, type Style } from './googlenet.js';
 import { defineFamily, published } from './zoo.js';
 
@@ -25,9 +26,8 @@ const style: Style = {
   },
   conv,
   conv5x5: width => conv(width, 5),
-  pool3: pool,
-  pool4: pool,
-  auxiliaryPool: avgPool(5, { stride: 3 }),
+  pools: [pool, pool],
+  auxiliaryPool,
   dropout: 0.4,
 };
 

@@ -1,10 +1,10 @@
 /**
  * Inception-v3. Szegedy, Vanhoucke, Ioffe, Shlens & Wojna 2015, Rethinking the Inception architecture for computer
  * vision, section 6 and figures 5 to 10, as torchvision writes it. The paper does not say how much the auxiliary
- * classifier's loss counts; 0.4 is what TF-slim and PyTorch's tutorials take. The CIFAR form (weiaicunzai/
- * pytorch-cifar100) keeps nearly full resolution in the stem, projects the first modules' pools by 3×3, has 7×1 before
- * 1×7 in the first branch of the 17×17 modules, and an average where the grid shrinks last; its auxiliary classifier is
- * ours: the 17×17 grid's, whose window is as large as the smaller grid allows (TF-slim's rule), counted in PyTorch.
+ * classifier's loss counts: 0.4 is what TF-slim and PyTorch's tutorials take; its windows shrink to the grid where that
+ * is smaller, as in TF-slim. The CIFAR form (weiaicunzai/pytorch-cifar100, of 100 classes) keeps the resolution in the
+ * stem, projects pools of mixed5 by 3×3, has 7×1 before 1×7 in the second branch of mixed6, and an average pool in
+ * mixed7; it has no auxiliary classifier: the one here is ours, counted in PyTorch.
  */
 
 import {
@@ -19,10 +19,9 @@ import {
   sideOutput,
 } from '../layers/index.js';
 import type { Block } from '../layers/model.js';
-import { convBn } from './blocks.js';
+import { auxiliaryPool, convBn } from './blocks.js';
 import { type BuildParameters, defineFamily, type Form } from './zoo.js';
 
-const average = avgPool(3, { stride: 1, padding: 1 });
 const maximum = maxPool(3, { stride: 2 });
 const wide = [1, 7] as const;
 const tall = [7, 1] as const;
@@ -31,10 +30,10 @@ const shrink = { stride: 2, padding: 'valid' } as const;
 /** The modules, and the convolution that they consist of. */
 const parts = (form: Form) => {
   const cifar = form === 'cifar';
-  const norm = cifar ? {} : { epsilon: 1e-3 };
   const conv = (width: number, kernel: number | readonly [number, number], options: ConvOptions = {}): Block =>
-    convBn(width, kernel, { init: 'kaiming_normal', norm, ...options });
-  const pooled = (proj: number, kernel = 1): Block => seq({ pool: average, proj: conv(proj, kernel) });
+    convBn(width, kernel, { init: 'kaiming_normal', norm: { epsilon: cifar ? 1e-5 : 1e-3 }, ...options });
+  const pooled = (proj: number, kernel = 1): Block =>
+    seq({ pool: avgPool(3, { stride: 1, padding: 1 }), proj: conv(proj, kernel) });
   const split = (width: number): Block => branches({ '1x3': conv(width, [1, 3]), '3x1': conv(width, [3, 1]) });
   return {
     conv,
@@ -79,12 +78,10 @@ const parts = (form: Form) => {
 const write = ({ form, classes, auxiliary }: BuildParameters): Block => {
   const { conv, a, b, c, d, e } = parts(form);
   const large = form === 'imagenet';
-  const wholeGrid: Block = x =>
-    conv(768, [Math.min(5, x.shape[0]!), Math.min(5, x.shape[1]!)], { padding: 'valid' })(x);
   const classifier = seq({
-    pool: avgPool(5, { stride: 3 }),
+    pool: auxiliaryPool,
     conv1: conv(128, 1),
-    conv2: wholeGrid,
+    conv2: x => conv(768, [Math.min(5, x.shape[0]!), Math.min(5, x.shape[1]!)], { padding: 'valid' })(x),
     global: globalAvgPool(),
     fc: linear(classes),
   });
@@ -111,7 +108,6 @@ export default defineFamily(
   {
     inception_v3: {
       forms: {
-        // The reference counts 100 classes; its accuracy is CIFAR-100's.
         cifar: {
           input: [32, 32, 3],
           classes: 100,

@@ -4,9 +4,9 @@
  * TF-slim writes it: TensorFlow's padding, an activation before every convolution.
  */
 
-import { avgPool, dropout, globalAvgPool, linear, relu, reshapeTo, seq } from '../layers/index.js';
+import { dropout, globalAvgPool, linear, relu, reshapeTo, seq } from '../layers/index.js';
 import { type Block, sideOutput, type Tensor } from '../layers/model.js';
-import { convBn } from './blocks.js';
+import { auxiliaryPool, convBn } from './blocks.js';
 import { type Cell, writeCell } from './cells.js';
 import { type BuildParameters, defineFamily, type FormInfo } from './zoo.js';
 
@@ -51,7 +51,7 @@ const init = 'kaiming_fan_out';
 const auxiliaryHead = (classes: number, epsilon: number): Block =>
   seq({
     relu: relu(),
-    pool: avgPool(5, { stride: 3 }),
+    pool: auxiliaryPool,
     conv1: convBn(128, 1, { norm: { epsilon }, init }),
     conv2: x => convBn(768, [x.shape[0]!, x.shape[1]!], { padding: 'valid', norm: { epsilon }, init })(x),
     vector: reshapeTo([768]),

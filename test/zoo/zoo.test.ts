@@ -105,6 +105,11 @@ describe.each([...smallest.values()])('$name ($form) on small pictures', ({ name
     expect(output!.slice(0, 5)).not.toEqual(output!.slice(5));
   });
 
+  test('has its auxiliary classifiers there too', async () => {
+    const model = await buildNetwork(name, [least, least, channels], 5, { form, auxiliary: true });
+    for (const output of Object.keys(model.config.outputs)) expect(model.outputShape(output)).toEqual([5]);
+  });
+
   test('says how large pictures must be', async () => {
     if (least === 1) return;
     const error = await buildNetwork(name, [least - 1, least - 1, channels], 5, { form }).catch(e => e);
@@ -134,12 +139,6 @@ test('pictures too small for one form may fit another', async () => {
   await expect(buildNetwork('inception_v3', [32, 32, 3], 10, { form: 'imagenet' })).rejects.toMatchObject({
     code: 'E_SHAPE',
     hint: 'give pictures of at least 75×75 pixels to the form imagenet, or take the form cifar',
-  });
-  // Auxiliary classifiers want more.
-  await expect(buildNetwork('googlenet_2014', [64, 64, 3], 10)).resolves.toBeInstanceOf(Model);
-  await expect(buildNetwork('googlenet_2014', [64, 64, 3], 10, { auxiliary: true })).rejects.toMatchObject({
-    code: 'E_SHAPE',
-    where: 'googlenet_2014.side4a.aux1.pool',
   });
 });
 
