@@ -51,11 +51,7 @@ export const predict = (): Command => {
     )
     .addOption(option('--weights <run|file>', 'a run folder or a model file', text))
     .addOption(
-      option(
-        '--tensor <file>',
-        'a .npy file instead: float32 n×h×w×c or n×c×h×w, normalised; or uint8 n×h×w×c, pixels',
-        text,
-      ),
+      option('--tensor <file>', 'a .npy file instead, n×h×w×c or n×c×h×w: normalised float32, or uint8 pixels', text),
     )
     .addOption(option('--top <n>', 'predictions for each picture', whole(1, 1_000_000), 5))
     .addOption(
