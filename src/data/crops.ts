@@ -1,8 +1,8 @@
 // From a decoded picture to what a network is shown: its channels, its scale, and one crop or several.
 
 import { DlcourseError } from '../errors.js';
-import { type Geometry, placeImage, roundHalfEven } from './preprocessing.js';
-import { crop, mirror, type Picture, resize } from './resize.js';
+import { type Geometry, type Interpolation, placeImage, roundHalfEven } from './preprocessing.js';
+import { crop, mirror, type Picture, resize, type Size, type Window } from './resize.js';
 
 /**
  * Parts of a picture whose answers are averaged:
@@ -48,15 +48,23 @@ export function checkCrops({ height, width, fit }: Geometry, count: CropCount): 
 }
 
 function cornersOf(picture: Picture, geometry: Geometry, mirrored: boolean): Picture[] {
-  const { scaledHeight, scaledWidth } = placeImage(picture.width, picture.height, geometry);
-  const scaled = resize(picture, { height: scaledHeight, width: scaledWidth }, geometry.interpolation);
-  return (mirrored ? [scaled, mirror(scaled)] : [scaled]).flatMap(side => five(side, geometry));
+  const { scaledHeight: height, scaledWidth: width } = placeImage(picture.width, picture.height, geometry);
+  const windows = five({ height, width }, geometry);
+  // A window of the mirrored picture is the mirrored window from the other side.
+  const opposite = windows.map(w => ({ ...w, left: width - w.left - w.width }));
+  const parts = partsOf(
+    picture,
+    { height, width },
+    geometry.interpolation,
+    mirrored ? [...windows, ...opposite] : windows,
+  );
+  return parts.map((part, i) => (i < windows.length ? part : mirror(part)));
 }
 
 /** Corners and centre, in torchvision's order. */
-function five(picture: Picture, { height, width }: Geometry): Picture[] {
-  const right = picture.width - width;
-  const bottom = picture.height - height;
+function five(outer: Size, { height, width }: Size): Window[] {
+  const right = outer.width - width;
+  const bottom = outer.height - height;
   const corners = [
     [0, 0],
     [right, 0],
@@ -64,7 +72,7 @@ function five(picture: Picture, { height, width }: Geometry): Picture[] {
     [right, bottom],
     [roundHalfEven(right / 2), roundHalfEven(bottom / 2)],
   ];
-  return corners.map(([left, top]) => crop(picture, { left, top, height, width }));
+  return corners.map(([left, top]) => ({ left, top, height, width }));
 }
 
 /** Shorter sides of GoogLeNet's scaled pictures, for an input of 224; others are in proportion. */
@@ -76,14 +84,27 @@ function manyCrops(picture: Picture, geometry: Geometry): Picture[] {
     const side = Math.round((scale * height) / 224);
     const square: Geometry = { ...geometry, height: side, width: side, fit: 'crop', cropFraction: 1 };
     const { scaledHeight, scaledWidth } = placeImage(picture.width, picture.height, square);
-    const scaled = resize(picture, { height: scaledHeight, width: scaledWidth }, interpolation);
-    return [0, 0.5, 1].flatMap(share => {
-      const left = roundHalfEven((scaledWidth - side) * share);
-      const top = roundHalfEven((scaledHeight - side) * share);
-      const part = crop(scaled, { left, top, height: side, width: side });
-      return [part, mirror(part)].flatMap(p => [...five(p, geometry), resize(p, { height, width }, interpolation)]);
-    });
+    const windows = [0, 0.5, 1].map(share => ({
+      left: roundHalfEven((scaledWidth - side) * share),
+      top: roundHalfEven((scaledHeight - side) * share),
+      height: side,
+      width: side,
+    }));
+    return partsOf(picture, { height: scaledHeight, width: scaledWidth }, interpolation, windows)
+      .flatMap(part => [part, mirror(part)])
+      .flatMap(part => [
+        ...five(part, geometry).map(w => crop(part, w)),
+        resize(part, { height, width }, interpolation),
+      ]);
   });
+}
+
+/** Windows of a scaled picture: cut from the whole, or scaled one by one where the whole would be larger than they. */
+function partsOf(picture: Picture, size: Size, kernel: Interpolation, windows: readonly Window[]): Picture[] {
+  const area = windows.reduce((sum, w) => sum + w.height * w.width, 0);
+  if (size.height * size.width > area) return windows.map(window => resize(picture, size, kernel, window));
+  const whole = resize(picture, size, kernel);
+  return windows.map(window => crop(whole, window));
 }
 
 /** Luminance, or three equal channels, where the picture has not as many. */

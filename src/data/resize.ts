@@ -13,12 +13,15 @@ export interface Picture extends ImageShape {
   readonly data: Uint8Array;
 }
 
+export interface Size {
+  readonly height: number;
+  readonly width: number;
+}
+
 /** A rectangle of pixels. */
-export interface Window {
+export interface Window extends Size {
   readonly left: number;
   readonly top: number;
-  readonly width: number;
-  readonly height: number;
 }
 
 const kernels: Record<Exclude<Interpolation, 'nearest'>, { radius: number; at: (x: number) => number }> = {
@@ -43,7 +46,7 @@ function sinc(x: number): number {
  */
 export function resize(
   picture: Picture,
-  { height, width }: { height: number; width: number },
+  { height, width }: Size,
   kernel: Interpolation,
   window: Window = { left: 0, top: 0, width, height },
 ): Picture {

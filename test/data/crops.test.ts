@@ -104,6 +104,14 @@ describe('crops', () => {
     expect(digest(pixels)).toBe(sha256);
   });
 
+  test('a line of pixels costs no more than its crops', () => {
+    // Scaled as a whole it would have 224 × 13,440,000 pixels: no machine has room for them.
+    const line = draw(60_000, 1, 1);
+    for (const count of [1, 5, 10] as const) {
+      expect(cropsOf(line, square(224, 224), count).length).toBe(count * 224 * 224 * 3);
+    }
+  });
+
   test('grey pictures and colours become what the network takes', () => {
     const grey = draw(8, 8, 1);
     const three = fitPicture(grey, square(8, 8));
