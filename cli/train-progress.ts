@@ -2,6 +2,7 @@
 
 import type { OpenProgress } from '../src/data/image-folder.js';
 import { printable } from '../src/errors.js';
+import type { Initial } from '../src/train/initial.js';
 import type { RunEvent } from '../src/train/run.js';
 import { bar, bytes, duration, integer, percent, plural, type Ui } from './ui.js';
 
@@ -50,6 +51,12 @@ export class TrainProgress {
       case 'notice':
         ui.notice(event.text);
         return;
+      case 'initial': {
+        const { kind, ...names } = event;
+        if (ui.mode === 'json') ui.event({ event: kind, ...names });
+        else for (const line of showInitial(names)) ui.notice(line);
+        return;
+      }
       case 'step':
         this.#step(event);
         return;
@@ -112,4 +119,17 @@ export class TrainProgress {
       });
     }
   }
+}
+
+/** `head: 1000 → 5 classes`, `164 tensors loaded; 2 new: fc.weight, fc.bias; …`: what there is to say. */
+export function showInitial({ loaded, fresh, unused, head }: Omit<Initial, 'model' | 'store'>): string[] {
+  const names = (list: readonly string[]): string =>
+    list.slice(0, 6).join(', ') + (list.length > 6 ? `, and ${list.length - 6} more` : '');
+  const parts = [
+    `${loaded.length} tensors loaded`,
+    ...(fresh.length > 0 ? [`${fresh.length} new: ${names(fresh)}`] : []),
+    ...(unused.length > 0 ? [`${unused.length} unused: ${names(unused)}`] : []),
+  ];
+  const others = head && head.from === head.to ? `${head.to} other classes` : `${head?.from} → ${head?.to} classes`;
+  return [...(head ? [`head: ${others}`] : []), parts.join('; ')];
 }

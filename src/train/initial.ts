@@ -110,16 +110,3 @@ function mismatch(where: string, model: string, wrong: readonly string[]): Dlcou
     hint: 'give weights of the same model and input, or leave --model and --input out',
   });
 }
-
-/** `head: 1000 → 5 classes`, `164 tensors loaded; 2 new: fc.weight, fc.bias; …`: what there is to say. */
-export function showInitial({ loaded, fresh, unused, head }: Initial): string[] {
-  const names = (list: readonly string[]): string =>
-    list.slice(0, 6).join(', ') + (list.length > 6 ? `, and ${list.length - 6} more` : '');
-  const parts = [
-    `${loaded.length} tensors loaded`,
-    ...(fresh.length > 0 ? [`${fresh.length} new: ${names(fresh)}`] : []),
-    ...(unused.length > 0 ? [`${unused.length} unused: ${names(unused)}`] : []),
-  ];
-  const others = head && head.from === head.to ? `${head.to} other classes` : `${head?.from} → ${head?.to} classes`;
-  return [...(head ? [`head: ${others}`] : []), parts.join('; ')];
-}

@@ -22,7 +22,7 @@ import {
   saveCheckpoint,
   type TrainingRecord,
 } from './checkpoint.js';
-import { type Initial, showInitial } from './initial.js';
+import type { Initial } from './initial.js';
 import { imageSources } from './inputs.js';
 import { bestEpoch, type EpochRecord, trainLoop } from './loop.js';
 import type { Evaluation } from './metrics.js';
@@ -63,6 +63,7 @@ export type RunEvent =
       from: number;
     }
   | { kind: 'notice'; text: string }
+  | ({ kind: 'initial' } & Omit<Initial, 'model' | 'store'>)
   | {
       kind: 'step';
       report: StepReport;
@@ -144,7 +145,10 @@ export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent,
     data: dataset.name,
   };
   const init = resumed ? undefined : settings.init;
-  if (init) for (const text of showInitial(init)) yield { kind: 'notice', text };
+  if (init) {
+    const { model: _model, store: _store, ...names } = init;
+    yield { kind: 'initial', ...names };
+  }
   const store = init?.store ?? new Store();
   const training = new Training({
     model,

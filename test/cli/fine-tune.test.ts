@@ -76,6 +76,11 @@ describe('train --init', () => {
       };
       const first = await dlcourse([...args, '--name', name, '--progress', 'json'], { cwd, env, onStderr });
       expect([killed, first.status]).toEqual([true, null]);
+      const events = first.stderr.split('\n').flatMap(line => (line.endsWith('}') ? [JSON.parse(line)] : []));
+      expect(events.find(e => e.event === 'initial')).toMatchObject({
+        ...{ fresh: ['fc.weight', 'fc.bias'], unused: ['fc.weight', 'fc.bias'], head: { from: 10, to: 3 } },
+        loaded: expect.arrayContaining(['stem.conv.weight']),
+      });
       expect((await run('train', '--resume', `runs/${name}`)).status).toBe(0);
       expect(read('runs', name, 'model.safetensors').equals(whole)).toBe(true);
     }

@@ -166,6 +166,10 @@ test.each<[string, Form, number]>([
   // Stride 1 and equal widths: 1 + 2 + 3 + 2 + 2 of the 17 units.
   ['mobilenet_v2', 'imagenet', 10],
   ['shufflenet_v1_g3', 'imagenet', 13],
+  ['xception', 'cifar', 12],
+  ['dpn92', 'cifar', 30],
+  ['se_resnext50_32x4d', 'imagenet', 16],
+  ['squeezenet1_0', 'cifar', 3],
 ])('%s (%s) has its residual sums', async (name, form, sums) => {
   const model = withStochasticDepth(await buildNetwork(name, [64, 64, 3], 10, { form }), 0.2);
   expect(model.config.layers.filter(node => node.path.endsWith('stochastic_depth'))).toHaveLength(sums);

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
+import { showInitial } from '../../cli/train-progress.js';
 import { openDataset } from '../../src/data/open.js';
 import { Generations } from '../../src/io/generations.js';
 import {
@@ -25,7 +26,7 @@ import { Store } from '../../src/runtime/program.js';
 import { readCheckpoint, restoreCheckpoint, saveCheckpoint } from '../../src/train/checkpoint.js';
 import { fineTune } from '../../src/train/fine-tune.js';
 import { frozenTensors } from '../../src/train/freeze.js';
-import { beginWith, modelFor, showInitial } from '../../src/train/initial.js';
+import { beginWith, modelFor } from '../../src/train/initial.js';
 import { ArraySource } from '../../src/train/inputs.js';
 import { type EpochRecord, trainLoop } from '../../src/train/loop.js';
 import { makeRecipe, type Recipe } from '../../src/train/recipe.js';
