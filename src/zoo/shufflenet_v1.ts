@@ -1,7 +1,7 @@
 /**
  * ShuffleNet v1. Zhang, Zhou, Lin & Sun 2017, ShuffleNet: An extremely efficient convolutional neural network for mobile
  * devices, table 1 and figure 2 (b, c): grouped 1×1 convolutions, shuffled between. The first unit's are few enough to
- * have no groups. The networks with another scale follow megvii-model/ShuffleNet-Series: they shuffle behind the
+ * have no groups. Those with a scale in their name follow megvii-model/ShuffleNet-Series: they shuffle behind the
  * depthwise convolution, the inverse way, and the last layer has no bias.
  * The CIFAR form (kuangliu/pytorch-cifar) has a 1×1 stem of stride 1, an activation after the depthwise convolution,
  * and units of stride 2 whose bottleneck is a quarter of what they add.
@@ -95,9 +95,11 @@ export default defineFamily(
     shufflenet_v1_g4: network({ groups: 4, width: 272 }, [1_968_344, 134.34]),
     shufflenet_v1_g8: network({ groups: 8, width: 384 }, [2_434_768, 138.37, 0.68]),
     shufflenet_v1_g3_x0_5: network({ groups: 3, width: 120, stem: 12, megvii: true }, [717_324, 37.59, 0.573]),
+    shufflenet_v1_g3_x1_0: network({ groups: 3, width: 240, megvii: true }, [1_864_728, 137.46, 0.678]),
     shufflenet_v1_g3_x1_5: network({ groups: 3, width: 360, megvii: true }, [3_441_168, 292.44, 0.716]),
     shufflenet_v1_g3_x2_0: network({ groups: 3, width: 480, stem: 48, megvii: true }, [5_449_776, 524.05, 0.741]),
     shufflenet_v1_g8_x0_5: network({ groups: 8, width: 192, stem: 16, megvii: true }, [1_010_448, 40.47, 0.588]),
+    shufflenet_v1_g8_x1_0: network({ groups: 8, width: 384, megvii: true }, [2_433_768, 138.37, 0.68]),
     shufflenet_v1_g8_x1_5: network({ groups: 8, width: 576, megvii: true }, [4_268_952, 290.19, 0.71]),
     shufflenet_v1_g8_x2_0: network({ groups: 8, width: 768, stem: 48, megvii: true }, [6_521_232, 521.94, 0.729]),
   },

@@ -138,7 +138,7 @@ const files: readonly { names: readonly string[]; load: () => Promise<{ default:
   {
     names: [
       ...['g1', 'g2', 'g3', 'g4', 'g8'],
-      ...['g3', 'g8'].flatMap(groups => ['0_5', '1_5', '2_0'].map(width => `${groups}_x${width}`)),
+      ...['g3', 'g8'].flatMap(groups => ['0_5', '1_0', '1_5', '2_0'].map(width => `${groups}_x${width}`)),
     ].map(name => `shufflenet_v1_${name}`),
     load: () => import('./shufflenet_v1.js'),
   },

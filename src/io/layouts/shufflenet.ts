@@ -40,7 +40,9 @@ export const shufflenetLayouts: readonly Layout[] = [
   },
   {
     layout: 'megvii',
-    networks: ['g3', 'g8'].flatMap(groups => ['0_5', '1_5', '2_0'].map(scale => `shufflenet_v1_${groups}_x${scale}`)),
+    networks: ['g3', 'g8'].flatMap(groups =>
+      ['0_5', '1_0', '1_5', '2_0'].map(scale => `shufflenet_v1_${groups}_x${scale}`),
+    ),
     form: 'imagenet',
     rules: [
       [/^conv1\.conv$/, 'first_conv.0'],

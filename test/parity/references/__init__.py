@@ -27,6 +27,9 @@ class Reference:
     classes: int = 1000
     # Weight of the loss at each auxiliary output.
     auxiliary: tuple = ()
+    # Parameters that randomise() scales to a tenth: the ends of branches of very deep networks, in which rounding
+    # would otherwise grow beyond 10⁻⁴ of the logits, in PyTorch too.
+    damped: str = None
     # Substitutions that make dlcourse's paths of the module's names.
     renames: tuple = ()
 

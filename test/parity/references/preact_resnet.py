@@ -90,6 +90,7 @@ own = ((r"^layer(\d)", r"stage\1"), (r"shortcut\.0", "shortcut"), (r"^linear", "
 references = (
     {(f"preact_resnet{d}", "cifar"): Reference(f"kuangliu PreActResNet{d}", kuangliu(d), "kuangliu", **cifar)
      for d in DEPTHS}
-    | {(f"preact_resnet{d}", "cifar"): Reference("paper", paper(d), renames=own, **cifar) for d in (164, 1001)}
+    | {(f"preact_resnet{d}", "cifar"): Reference("paper", paper(d), renames=own, damped=damped, **cifar)
+       for d, damped in ((164, None), (1001, "conv3.weight"))}
     | {("se_resnet18", "cifar"): Reference("kuangliu SENet18", senet18, "kuangliu", **cifar)}
 )

@@ -120,8 +120,10 @@ LARGE = {"wide_resnet50_2": (1, 128, DEPTHS[50][1]), "wide_resnet101_2": (1, 128
 
 references = (
     {(f"resnet{d}", "imagenet"): torchvision(f"resnet{d}") for d in DEPTHS}
-    | {(f"resnet{d}", "cifar"): Reference(f"kuangliu ResNet{d}", kuangliu(d), "kuangliu", **cifar) for d in DEPTHS}
-    | {(f"resnet{d}", "cifar"): Reference(f"akamaster resnet{d}", akamaster(d), "akamaster", **cifar)
+    | {(f"resnet{d}", "cifar"): Reference(f"kuangliu ResNet{d}", kuangliu(d), "kuangliu",
+                                          damped="bn3.weight" if d == 152 else None, **cifar) for d in DEPTHS}
+    | {(f"resnet{d}", "cifar"): Reference(f"akamaster resnet{d}", akamaster(d), "akamaster",
+                                             damped="bn2.weight" if d == 1202 else None, **cifar)
        for d in (20, 32, 44, 56, 110, 1202)}
     | {(name, "imagenet"): torchvision(name) for name in LARGE if name != "resnext101_32x4d"}
     | {("resnext101_32x4d", "imagenet"):

@@ -1,0 +1,42 @@
+// PyTorch's answers for the tests: test/golden/zoo.json, and what it must cover. make-golden.ts writes it.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageRoot } from '../../src/native.js';
+import type { Form, Network } from '../../src/zoo/zoo.js';
+import type { Pair } from './pair.js';
+
+/** What PyTorch answers with weights by formula, in float64: see `golden` in reference.py. */
+export interface Golden extends Pair {
+  readonly source: string;
+  readonly input: readonly [number, number, number];
+  /** Of two pictures, one row each. */
+  readonly logits: readonly number[];
+  /** Of three steps of SGD, the rate, and how far PyTorch's float32 is from losses and statistics. */
+  readonly steps?: { readonly losses: readonly number[]; readonly lr: number; readonly error: number };
+}
+
+export const CLASSES = 10;
+
+/** Networks with more parameters are evaluated only: a step of theirs takes seconds. */
+export const TRAINED = 15e6;
+
+const file = join(packageRoot(), 'test/golden/zoo.json');
+
+export const readGolden = (): Golden[] => JSON.parse(readFileSync(file, 'utf8')) as Golden[];
+
+export const writeGolden = (answers: readonly Golden[]): void =>
+  writeFileSync(file, `[\n${answers.map(a => `  ${JSON.stringify(a)}`).join(',\n')}\n]\n`);
+
+/** What golden answers must cover: of each paper and form the smallest network. */
+export function smallest(networks: readonly Network[]): { network: string; form: Form }[] {
+  const found = new Map<string, { network: string; form: Form; params: number }>();
+  for (const { name, paper, forms } of networks) {
+    for (const [form, { params }] of Object.entries(forms) as [Form, { params: number }][]) {
+      const key = `${paper} ${form}`;
+      if (params < (found.get(key)?.params ?? Number.POSITIVE_INFINITY))
+        found.set(key, { network: name, form, params });
+    }
+  }
+  return [...found.values()];
+}
