@@ -5,6 +5,7 @@ export { listDatasets, type OpenOptions, openDataset } from './data/open.js';
 export type { Preprocessing } from './data/preprocessing.js';
 export { DlcourseError, type ErrorClass, exitStatus } from './errors.js';
 export * from './layers/index.js';
+export type { Cut } from './models/pictures.js';
 export { type Augmentation, parseAugmentation } from './train/augmentation.js';
 export type { Answer, ClassifierOptions } from './train/classify.js';
 export { type FineTuneOptions, fineTune } from './train/fine-tune.js';
