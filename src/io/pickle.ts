@@ -131,10 +131,11 @@ class Unpickler {
     throw this.refuse(`expected protocol 2, got ${version}`, 'E_PYTORCH_PICKLE', hint);
   }
 
+  /** Something outside of the pickle: a tuple that describes it, or the text that is its name in a tar archive. */
   private persistent(): void {
     const id = this.pop();
-    if (!isNode(id, 'tuple')) throw this.refuse(`expected a tuple, got ${describe(id)}`);
-    this.pushObject({ kind: 'persistent', id: id.items, at: this.opcodeAt });
+    if (typeof id !== 'string' && !isNode(id, 'tuple')) throw this.refuse(`expected a tuple, got ${describe(id)}`);
+    this.pushObject({ kind: 'persistent', id: typeof id === 'string' ? [id] : id.items, at: this.opcodeAt });
   }
 
   /** The attributes of an OrderedDict: PyTorch keeps the version of each module there; no tensor needs it. */

@@ -32,9 +32,22 @@ export interface Checkpoint {
   readonly storages: Map<string, Storage>;
 }
 
+/** Where a storage lies in the file; `crc32` in zip files only. */
+export interface Place {
+  begin: number;
+  end: number;
+  crc32?: number;
+}
+
+/** A checkpoint with the places of its storages by their keys. */
+export interface Opened {
+  checkpoint: Checkpoint;
+  places: Map<string, Place>;
+}
+
 export const treeLimits = { depth: 32, visits: 500_000, scalars: 100_000 } as const;
 
-const storageTypes = new Map<string, Dtype>([
+export const storageTypes: ReadonlyMap<string, Dtype> = new Map<string, Dtype>([
   ['torch.FloatStorage', 'F32'],
   ['torch.DoubleStorage', 'F64'],
   ['torch.HalfStorage', 'F16'],
@@ -57,13 +70,22 @@ export function pytorchRules(where: string): PickleRules {
   return { where, callable, inert: new Set(storageTypes.keys()) };
 }
 
+/** A tensor without the path at which a checkpoint has it. */
+export type UnnamedTensor = Omit<PytorchTensorInfo, 'name'>;
+
 /**
  * Flattens a checkpoint: dicts, lists and tuples become paths, joined by dots; a tensor alone has the name ''.
+ *
+ * @param elsewhere tensors that the pickle only mentions by a text, as in tar archives
  *
  * Errors, class refusedFile: `E_PYTORCH_TENSOR`, `E_PYTORCH_STORAGE`, `E_PYTORCH_VIEW`, `E_PYTORCH_NAME`,
  * `E_PYTORCH_DUPLICATE`, `E_PYTORCH_LIMIT`.
  */
-export function readCheckpoint(root: PickleValue, where: string): Checkpoint {
+export function readCheckpoint(
+  root: PickleValue,
+  where: string,
+  elsewhere?: ReadonlyMap<string, UnnamedTensor>,
+): Checkpoint {
   const found: Checkpoint = { tensors: new Map(), scalars: new Map(), storages: new Map() };
   let visits = 0;
   const limit = (problem: string) => refused('E_PYTORCH_LIMIT', where, problem);
@@ -91,7 +113,10 @@ export function readCheckpoint(root: PickleValue, where: string): Checkpoint {
     } else {
       requireNew(found, path, where);
       if (found.tensors.size === limits.tensors) throw limit(`expected at most ${limits.tensors} tensors, got more`);
-      found.tensors.set(path, tensorOf(value, path, found.storages, where));
+      found.tensors.set(
+        path,
+        elsewhere ? mentionedTensor(value, path, elsewhere, where) : tensorOf(value, path, found.storages, where),
+      );
     }
   };
   visit(root, '', 0);
@@ -114,6 +139,18 @@ function requireNew({ tensors, scalars }: Checkpoint, path: string, where: strin
   if (tensors.has(path) || scalars.has(path)) {
     throw refused('E_PYTORCH_DUPLICATE', where, `expected each path once, got '${path}' twice`);
   }
+}
+
+function mentionedTensor(
+  value: PickleValue,
+  name: string,
+  elsewhere: ReadonlyMap<string, UnnamedTensor>,
+  where: string,
+): PytorchTensorInfo {
+  const [id, ...more] = isNode(value, 'persistent') ? value.id : [value];
+  const tensor = typeof id === 'string' && more.length === 0 ? elsewhere.get(id) : undefined;
+  if (tensor) return { ...tensor, name };
+  throw refused('E_PYTORCH_TENSOR', where, `expected a tensor of the archive at '${name}', got ${describe(id)}`);
 }
 
 function tensorOf(value: PickleValue, name: string, storages: Map<string, Storage>, where: string): PytorchTensorInfo {
@@ -183,7 +220,7 @@ function isExtent(value: PickleValue | undefined): value is number {
 }
 
 /** The largest element number that a view touches, −1 for none; undefined where a number reaches 2⁵³. */
-function lastElement(shape: readonly number[], stride: readonly number[], offset: number): number | undefined {
+export function lastElement(shape: readonly number[], stride: readonly number[], offset: number): number | undefined {
   if (checkedProduct(shape) === undefined) return undefined;
   if (shape.includes(0)) return -1;
   let last = offset;

@@ -1,8 +1,8 @@
-// Reading PyTorch checkpoints, the zip format and the one before it, without Python and without running anything.
+// Reading PyTorch checkpoints, the zip format and the two before it, without Python and without running anything.
 //
 // zip (PyTorch 1.6 and later): NAME/data.pkl, and each storage as NAME/data/KEY; NAME/version; NAME/byteorder in later ones.
 // Before: five pickles (a magic number, the protocol's version, the machine, the checkpoint, the storages' keys),
-// then for each key a count of elements in 8 bytes and the elements.
+// then for each key a count of elements in 8 bytes and the elements. Before 2017: a tar archive, see pytorch-tar.ts.
 // torch/serialization.py, _save and _legacy_save: https://github.com/pytorch/pytorch
 
 import { DlcourseError, nearest } from '../errors.js';
@@ -17,8 +17,11 @@ import {
   readFully,
 } from './filesystem.js';
 import { isNode, type PickleValue, pickleLimits, plainHint, readPickle } from './pickle.js';
+import { isTarArchive, openTar } from './pytorch-tar.js';
 import {
   type Checkpoint,
+  type Opened,
+  type Place,
   type PytorchTensorInfo,
   pytorchRules,
   readCheckpoint,
@@ -30,13 +33,6 @@ import { dtypes } from './safetensors-header.js';
 import { type ReadBytes, readZipDirectory, type ZipEntry } from './zip.js';
 
 export type { PytorchTensorInfo, Scalar, Storage } from './pytorch-tree.js';
-
-/** Where a storage lies in the file; `crc32` in zip files only. */
-interface Place {
-  begin: number;
-  end: number;
-  crc32?: number;
-}
 
 /**
  * Opens a checkpoint of torch.save and reads what it says; elements are read when asked for. Close it when done.
@@ -53,10 +49,11 @@ export async function openPytorch(path: string, options: { fs?: FileSystem } = {
     const read: ReadBytes = (begin, end) => readRange(file, path, begin, end);
     const start = await read(0, Math.min(4, size));
     const isZip = Buffer.from(start).equals(Buffer.from('PK\x03\x04', 'latin1'));
-    if (!isZip && start[0] !== 0x80) {
+    const isTar = !isZip && (await isTarArchive(read, size));
+    if (!isZip && !isTar && start[0] !== 0x80) {
       throw refused('E_PYTORCH_FORMAT', path, 'expected a file of torch.save, got other bytes at byte 0');
     }
-    const { checkpoint, places } = await (isZip ? openZip : openLegacy)(read, size, path);
+    const { checkpoint, places } = await (isZip ? openZip : isTar ? openTar : openLegacy)(read, size, path);
     checkViews(checkpoint, size, path);
     return new PytorchFile(path, checkpoint, places, file);
   } catch (error) {
@@ -141,11 +138,6 @@ export class PytorchFile {
       hint: near === undefined ? 'check that these are the weights of this model' : `did you mean '${near}'?`,
     });
   }
-}
-
-interface Opened {
-  checkpoint: Checkpoint;
-  places: Map<string, Place>;
 }
 
 async function openZip(read: ReadBytes, size: number, path: string): Promise<Opened> {

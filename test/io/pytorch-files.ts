@@ -174,6 +174,71 @@ export function legacyHeader(littleEndian = true): Uint8Array[] {
   return [magic, pickle('M\xe9\x03'), pickle('}', text('little_endian'), littleEndian ? '\x88' : '\x89', 's')];
 }
 
+/** A tar archive of regular files, as Python writes it. `change` spoils headers before their checksum is made. */
+export function tar(sources: readonly EntrySource[], change: (header: Buffer, name: string) => void = () => {}) {
+  const blocks = sources.flatMap(({ name, content }) => {
+    const header = Buffer.alloc(512);
+    const octal = (value: number, at: number, length: number) =>
+      header.write(value.toString(8).padStart(length - 1, '0'), at, 'latin1');
+    header.write(name, 0, 'utf8');
+    octal(0o644, 100, 8);
+    octal(0, 108, 8);
+    octal(0, 116, 8);
+    octal(content.length, 124, 12);
+    octal(0, 136, 12);
+    header.write('0', 156, 'latin1');
+    header.write('ustar\x0000', 257, 'latin1');
+    header.fill(' ', 148, 156);
+    change(header, name);
+    octal(
+      header.reduce((sum, byte) => sum + byte, 0),
+      148,
+      7,
+    );
+    header[155] = 0x20;
+    return [header, Buffer.from(content), Buffer.alloc((512 - (content.length % 512)) % 512)];
+  });
+  return new Uint8Array(Buffer.concat([...blocks, Buffer.alloc(1024)]));
+}
+
+/** The members of an archive of one tensor w: four float32 elements. */
+export interface TarParts {
+  machine?: Uint8Array;
+  state?: Uint8Array;
+  /** A tensor's key, storage and type; extents, strides, offset. */
+  tensor?: Uint8Array;
+  numbers?: readonly bigint[];
+  rank?: number;
+  tensors?: number;
+  storage?: Uint8Array;
+  count?: bigint;
+  elements?: Uint8Array;
+  storages?: number;
+  views?: Uint8Array;
+  behind?: Uint8Array;
+}
+
+export const tarMembers = (parts: TarParts = {}): EntrySource[] => {
+  const eight = (values: readonly bigint[]) => Buffer.from(BigInt64Array.from(values).buffer);
+  const { machine = legacyHeader()[2]!, state = pickle('}', text('w'), text('11'), 'Qs') } = parts;
+  const { tensor: one = pickle(integer(11), integer(21), 'ctorch\nFloatTensor\n\x87'), numbers = [4n, 1n, 0n] } = parts;
+  const { storage = pickle(integer(21), text('cpu'), 'ctorch\nFloatStorage\n\x87'), count = 4n } = parts;
+  const { elements = fourFloats, views = pickle(']'), behind = raw() } = parts;
+  const rank = Buffer.alloc(8, 0xab);
+  rank.writeInt32LE(parts.rank ?? (numbers.length - 1) / 2);
+  return [
+    { name: 'sys_info', content: machine },
+    { name: 'pickle', content: state },
+    { name: 'tensors', content: raw(pickle(integer(parts.tensors ?? 1)), one, rank, eight(numbers)) },
+    {
+      name: 'storages',
+      content: raw(pickle(integer(parts.storages ?? 1)), storage, eight([count]), elements, views, behind),
+    },
+  ];
+};
+
+export const tarCheckpoint = (parts: TarParts = {}): Uint8Array => tar(tarMembers(parts));
+
 /** A file system of one file. */
 export function memoryFile(bytes: Uint8Array): FileSystem {
   const refuse = () => Promise.reject(new Error('not in this test'));

@@ -2,6 +2,7 @@
 
 import { DlcourseError } from '../../src/errors.js';
 import { openPytorch } from '../../src/io/pytorch.js';
+import { WeightsFile } from '../../src/io/weights-file.js';
 import { fixture } from './fixture.js';
 import { boundaries, type Random } from './mutate.js';
 import {
@@ -11,6 +12,9 @@ import {
   pickle,
   raw,
   stateDict,
+  tar,
+  tarCheckpoint,
+  tarMembers,
   tensor,
   text,
   zip,
@@ -70,8 +74,15 @@ const archives: Entry[][] = [
   entriesOf(fixture('pytorch-tensor.pt')),
   entriesOf(zipCheckpoint(small, undefined, [{ name: 'x/byteorder', content: raw('little') }])),
 ];
+/** Members of tar archives, which begin where each ends in the file of Python. */
+const tars: Entry[][] = [
+  tarMembers(),
+  tarMembers({ numbers: [2n, 2n, 1n, 2n, 0n] }),
+  membersOf(fixture('pytorch-tar.pt')),
+];
 const files = [
-  ...['pytorch.pt', 'pytorch-legacy.pt', 'pytorch-tensor.pt', 'pytorch-zip64.pt'].map(fixture),
+  ...['pytorch.pt', 'pytorch-legacy.pt', 'pytorch-tensor.pt', 'pytorch-zip64.pt', 'pytorch-tar.pt'].map(fixture),
+  tarCheckpoint(),
   legacyCheckpoint(small),
   zipCheckpoint(small),
 ];
@@ -90,6 +101,18 @@ function entriesOf(bytes: Uint8Array): Entry[] {
   return entries;
 }
 
+function membersOf(bytes: Uint8Array): Entry[] {
+  const file = Buffer.from(bytes);
+  const members: Entry[] = [];
+  for (let at = 0; file[at] !== 0; ) {
+    const size = Number.parseInt(file.toString('latin1', at + 124, at + 135), 8);
+    const name = file.toString('latin1', at, at + 100).replace(/\0.*$/s, '');
+    if (file[at + 156] === 0x30) members.push({ name, content: bytes.slice(at + 512, at + 512 + size) });
+    at += 512 + 512 * Math.ceil(size / 512);
+  }
+  return members;
+}
+
 /** One to three changes: of an archive's contents, packed again with right checksums, or of any bytes of a file. */
 export function mutatePytorch(random: Random): Uint8Array {
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)];
@@ -99,6 +122,7 @@ export function mutatePytorch(random: Random): Uint8Array {
     for (let i = 0; i < changes; i++) bytes = changeBytes(bytes, random);
     return bytes;
   }
+  if (random() < 0.3) return mutateTar(random, changes);
   const entries = pick(archives).map(entry => ({ ...entry }));
   for (let i = 0; i < changes; i++) {
     const target = random() < 0.8 ? entries[0] : pick(entries);
@@ -110,6 +134,24 @@ export function mutatePytorch(random: Random): Uint8Array {
     if (entries.length === 0) break;
   }
   return zip(entries, {}, random() < 0.5);
+}
+
+/** Changes contents, members and, with right checksums, headers. */
+function mutateTar(random: Random, changes: number): Uint8Array {
+  const below = (limit: number) => Math.floor(random() * limit);
+  const members = tars[below(tars.length)]!.map(member => ({ ...member }));
+  for (let i = 0; i < changes; i++) {
+    const target = members[below(members.length)]!;
+    const kind = random();
+    if (kind < 0.9) target.content = changeBytes(target.content, random);
+    else if (kind < 0.93 && members.length > 1) members.splice(below(members.length), 1);
+    else if (kind < 0.96) members.push({ ...members[below(members.length)]! });
+    else target.name = ['pickle', 'x', '', 'storages\0', '../pickle'][below(5)]!;
+  }
+  if (random() < 0.9) return tar(members);
+  return tar(members, header => {
+    if (random() < 0.5) header[below(512)] = below(256);
+  });
 }
 
 function changeBytes(bytes: Uint8Array, random: Random): Uint8Array {
@@ -163,6 +205,8 @@ export async function fuzz(count: number, random: Random): Promise<Map<string, n
 export async function verdict(bytes: Uint8Array): Promise<string> {
   try {
     const file = await openPytorch('x.pt', { fs: memoryFile(bytes) });
+    const { prefix, tensors } = new WeightsFile([file]);
+    if (prefix !== '' && tensors.size === 0) throw new Error(`expected tensors behind '${prefix}'`);
     for (const { name, shape } of file.tensors.values()) {
       const { data } = await file.tensor(name);
       if (data.length !== shape.reduce((a, b) => a * b, 1) || data.byteLength > bytes.length) {

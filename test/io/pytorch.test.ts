@@ -24,9 +24,11 @@ import {
 
 type Described = [dtype: string, shape: number[], values: string | string[]];
 
-const reference: { tensors: Record<string, Described>; scalars: Record<string, unknown> } = JSON.parse(
-  readFileSync(fixturePath('pytorch.json'), 'utf8'),
-);
+interface Reference {
+  tensors: Record<string, Described>;
+  scalars: Record<string, unknown>;
+}
+const referenceOf = (name: string): Reference => JSON.parse(readFileSync(fixturePath(name), 'utf8'));
 const dtypeNames: Record<string, string> = {
   ...{ float32: 'F32', float16: 'F16', bfloat16: 'BF16', float64: 'F64', bool: 'BOOL' },
   ...{ int64: 'I64', int32: 'I32', int16: 'I16', int8: 'I8', uint8: 'U8' },
@@ -35,7 +37,15 @@ const dtypeNames: Record<string, string> = {
 const open = (bytes: Uint8Array) => openPytorch('x.pt', { fs: memoryFile(bytes) });
 const hex = (values: Float32Array) => Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString('hex');
 
-describe.each(['pytorch.pt', 'pytorch-legacy.pt'])('%s', name => {
+const readAlike = [
+  ['pytorch.pt', 'pytorch.json'],
+  ['pytorch-legacy.pt', 'pytorch.json'],
+  ['pytorch-tar.pt', 'pytorch-tar.json'],
+] as const;
+
+describe.each(readAlike)('%s', (name, said) => {
+  const reference = referenceOf(said);
+
   test('every tensor and every scalar is what PyTorch reads', async () => {
     const file = await openPytorch(fixturePath(name));
     try {

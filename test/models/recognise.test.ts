@@ -7,6 +7,7 @@ import { layouts } from '../../src/io/layouts/list.js';
 import { foreignTensors } from '../../src/models/foreign.js';
 import { type Hints, type Recognised, recognise, type Shapes } from '../../src/models/recognise.js';
 import { buildNetwork, type Form, findNetwork, networkNames } from '../../src/zoo/zoo.js';
+import { seeded } from '../io/mutate.js';
 
 interface Options {
   classes?: number;
@@ -172,4 +173,56 @@ describe('what does not fit', () => {
     expect(error.code).toBe('E_LAYOUT');
     expect(error.hint).toContain('torchvision (imagenet)');
   });
+});
+
+test('500 changed sets of keys: recognised when nothing that matters changed, else refused with an error', async () => {
+  const random = seeded(7);
+  const below = (limit: number): number => Math.floor(random() * limit);
+  const hints: Hints = { model: 'mobilenet_v1_x0_25', form: 'cifar', layout: 'kuangliu' };
+  const original = await fileOf(find('mobilenet_v1_x0_25', 'cifar', 'kuangliu'), 'mobilenet_v1_x0_25');
+  const essential = (shapes: Shapes): string =>
+    JSON.stringify([...shapes].filter(([name]) => !name.endsWith('num_batches_tracked')).sort());
+  const ends = { recognised: 0, refused: 0 };
+  for (let i = 0; i < 500; i++) {
+    const file = new Map(original);
+    for (let n = below(3); n >= 0; n--) {
+      const [name, shape] = [...file][below(file.size)]!;
+      const extents = [...shape];
+      switch (below(6)) {
+        case 0:
+          file.delete(name);
+          break;
+        case 1:
+          file.set(`${name}${String.fromCharCode(below(0x2100))}`, shape);
+          break;
+        case 2:
+          extents[below(extents.length + 1)] = [0, 1, 2 ** 31, 2 ** 52][below(4)]!;
+          file.set(name, extents);
+          break;
+        case 3:
+          file.set(name, extents.reverse());
+          break;
+        case 4:
+          file.delete(name);
+          file.set(name, shape);
+          break;
+        default:
+          file.set(
+            name.replace(/\d+/, digits => String(Number(digits) + 1)),
+            shape,
+          );
+      }
+    }
+    const same = essential(file) === essential(original);
+    try {
+      expect([(await recognise(file, hints, 'x')).classes, same]).toEqual([10, true]);
+      ends.recognised++;
+    } catch (error) {
+      if (!(error instanceof DlcourseError)) throw error;
+      expect([error.code, same]).toEqual(['E_WEIGHTS', false]);
+      ends.refused++;
+    }
+  }
+  expect(ends.recognised).toBeGreaterThan(25);
+  expect(ends.refused).toBeGreaterThan(250);
 });
