@@ -30,6 +30,8 @@ export interface CellOptions {
   readonly width: number;
   /** 2 halves the resolution of the first two states' branches. */
   readonly stride: 1 | 2;
+  /** What came before has twice the input's resolution: a reduction stands between. */
+  readonly halved: boolean;
   /** Of the norms. */
   readonly epsilon: number;
   /** Rate at which whole branches are dropped at the end of training (scheduled drop path). */
@@ -106,12 +108,11 @@ const reduction: Part =
   };
 
 /** State 1, brought to the input's resolution and the cell's width; the input itself where nothing came before. */
-function previousState(previous: Tensor | undefined, input: Tensor, { width, epsilon }: CellOptions): Tensor {
+function previousState(previous: Tensor | undefined, input: Tensor, { width, epsilon, halved }: CellOptions): Tensor {
   if (!previous) return input;
-  const halves = previous.shape[0] !== input.shape[0];
-  if (!halves && previous.shape[2] === width) return previous;
-  const reduced = reduction({ width, stride: halves ? 2 : 1, epsilon });
-  return seq({ relu: relu(), [halves ? 'reduced' : 'previous']: reduced })(previous);
+  if (!halved && previous.shape[2] === width) return previous;
+  const reduced = reduction({ width, stride: halved ? 2 : 1, epsilon });
+  return seq({ relu: relu(), [halved ? 'reduced' : 'previous']: reduced })(previous);
 }
 
 /** Writes a cell. `previous` is what the cell before the last one yielded. */
@@ -122,8 +123,9 @@ export function writeCell(cell: Cell, input: Tensor, previous: Tensor | undefine
     seq({ input: seq({ relu: relu(), conv: conv(width), bn: batchNorm({ epsilon }) }) })(input),
     previousState(previous, input, options),
   ];
+  const strideFrom = (state: number): 1 | 2 => (state < 2 ? stride : 1);
   const branch = (operation: Operation, of: number): Block => {
-    const done = operations[operation]({ width, stride: of < 2 ? stride : 1, epsilon });
+    const done = operations[operation]({ width, stride: strideFrom(of), epsilon });
     if (operation === 'identity' || dropPath === 0) return done;
     const drop = seq({ drop: stochasticDepth(dropPath, { schedule: 'linear' }) });
     return x => drop(done(x));
@@ -137,12 +139,10 @@ export function writeCell(cell: Cell, input: Tensor, previous: Tensor | undefine
       }),
     );
   }
-  const like = states.at(-1)!.shape;
   const parts = cell.yields.map(i => {
     const state = states[i]!;
-    const stride = state.shape[0] === like[0] ? 1 : 2;
-    if (stride === 1 && state.shape[2] === width) return state;
-    return model.scoped(`yield${i}`, () => reduction({ width, stride, epsilon })(state));
+    if (strideFrom(i) === 1 && state.shape[2] === width) return state;
+    return model.scoped(`yield${i}`, () => reduction({ width, stride: strideFrom(i), epsilon })(state));
   });
   return model.scoped('concat', () => concat(...parts));
 }

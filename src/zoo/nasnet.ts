@@ -69,10 +69,13 @@ const network = (shape: Shape, info: FormInfo) => ({
       const first = convBn(stem, 3, { ...options, activation: 'none', norm: { epsilon }, init });
       let now = seq({ conv0: first })(x);
       let previous: Tensor | undefined;
+      let halved = false;
       let written = 0;
       const cell = (path: string, kind: Cell, channels: number): Tensor => {
         const stride = kind === reduction ? 2 : 1;
-        const options = { width: channels, stride, epsilon, dropPath: (dropPath * ++written) / count } as const;
+        const rate = (dropPath * ++written) / count;
+        const options = { width: channels, stride, halved, epsilon, dropPath: rate } as const;
+        halved = kind === reduction;
         return x.model.scoped(path, () => writeCell(kind, now, previous, options));
       };
       for (const i of large ? [0, 1] : []) {

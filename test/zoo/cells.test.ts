@@ -3,9 +3,9 @@
 import { expect, test } from '@jest/globals';
 import { Model } from '../../src/layers/index.js';
 import { type Cell, writeCell } from '../../src/zoo/cells.js';
-import { buildNetwork } from '../../src/zoo/zoo.js';
+import { buildNetwork, findNetwork, smallestSide } from '../../src/zoo/zoo.js';
 
-const options = { width: 4, stride: 2, epsilon: 1e-5, dropPath: 0 } as const;
+const options = { width: 4, stride: 2, halved: true, epsilon: 1e-5, dropPath: 0 } as const;
 
 const written = (cell: Cell, stride: 1 | 2 = 2, dropPath = 0): Model =>
   Model.fromInputs({ input: [6, 6, 4], previous: [12, 12, 6] }, ({ input, previous }) =>
@@ -60,4 +60,13 @@ test("NASNet's drop path grows with the depth of a cell", async () => {
   rates.forEach((rate, i) => {
     expect(rate).toBeCloseTo((0.4 * (i + 1)) / 20, 12);
   });
+});
+
+test("NASNet's tensors do not depend on the size of pictures; a grid of one pixel cannot be halved", async () => {
+  const network = await findNetwork('nasnet_a_mobile');
+  const parameters = { form: 'imagenet', classes: 10, auxiliary: false } as const;
+  const least = smallestSide(network, parameters)!;
+  const state = async (side: number) => (await buildNetwork('nasnet_a_mobile', [side, side, 3], 10)).state;
+  expect(await state(Math.max(least, 65))).toEqual(await state(224));
+  expect(Model.from([least, least, 3], network.write(parameters)).state).toEqual(await state(224));
 });
