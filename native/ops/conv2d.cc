@@ -1,7 +1,15 @@
 // conv2d: y = act(x * w + bias + residual), and moments of y. Dense layers are 1x1 convolutions of 1x1
 // images.
+//
+// With a norm, y = act((x * w + bias - mean) / sqrt(variance + epsilon) gamma + beta + residual), computed as
+// a convolution with the weights w s and the bias beta + (bias - mean) s, s = gamma / sqrt(variance +
+// epsilon), which are derived once for each content of the store.
+#include <cmath>
+
+#include "base/carve.h"
 #include "ops/convolution.h"
 #include "ops/fused_activation.h"
+#include "ops/operands.h"
 
 namespace dl {
 namespace {
@@ -13,6 +21,9 @@ class Conv2d final : public Op {
     bool residual = false;
     std::string activation = "none";
     bool moments = false;
+    bool norm = false;
+    double epsilon = 1e-5;
+    bool affine = true;
 
     template <class V>
     void visit(V&& v) {
@@ -21,16 +32,23 @@ class Conv2d final : public Op {
       v("residual", residual);
       v("activation", activation);
       v("moments", moments);
+      v("norm", norm);
+      v("epsilon", epsilon);
+      v("affine", affine);
     }
   };
 
-  Conv2d(const Attributes& a, const StepSpec& spec) : attributes_(a) {
+  Conv2d(const Attributes& a, const StepSpec& spec)
+      : attributes_(a), norm_(size_t{2} + a.bias), statistics_(a.norm ? (a.affine ? 4 : 2) : 0) {
     require(
-        spec.inputs.size() == size_t{2} + a.bias + a.residual && spec.outputs.size() == (a.moments ? 4 : 1),
+        spec.inputs.size() == norm_ + statistics_ + a.residual && spec.outputs.size() == (a.moments ? 4 : 1),
         "conv2d: wrong number of operands");
     const Conv2dShape shape = conv2d_shape(a, spec.inputs[0], spec.inputs[1], spec.outputs[0]);
+    oc_ = shape.oc;
+    rows_ = shape.weights() / std::max<int64_t>(oc_, 1);
     if (a.bias)
       require(spec.inputs[2].shape.elements() == shape.oc, "conv2d: bias does not fit the channels");
+    for (size_t i = 0; i < statistics_; i++) require_dense(spec.inputs[norm_ + i], shape.oc);
     if (a.residual) {
       const Shape &residual = spec.inputs.back().shape, &y = spec.outputs[0].shape;
       require(residual.rank == y.rank && residual.dims == y.dims,
@@ -39,14 +57,23 @@ class Conv2d final : public Op {
     for (size_t i = 1; i < spec.outputs.size(); i++) {
       require(spec.outputs[i].shape.elements() == shape.oc, "conv2d: moments do not fit the channels");
     }
-    algorithm_ = make_convolution({shape,
-                                   false,
-                                   spec.inputs[0].stride,
-                                   {a.bias, a.residual, a.moments, fused_activation(a.activation, false)},
-                                   spec.kernels});
+    algorithm_ =
+        make_convolution({shape,
+                          false,
+                          spec.inputs[0].stride,
+                          {a.bias || a.norm, a.residual, a.moments, fused_activation(a.activation, false)},
+                          spec.kernels});
   }
 
-  Needs needs() const override { return algorithm_->needs(); }
+  Needs needs() const override {
+    Needs needs = algorithm_->needs();
+    if (attributes_.norm) {
+      const Folded folded = this->folded(nullptr, nullptr);
+      needs.workspace = folded.workspace;
+      needs.derived = folded.derived;
+    }
+    return needs;
+  }
 
   void run(const Run& run) const override {
     const auto& a = attributes_;
@@ -54,6 +81,12 @@ class Conv2d final : public Op {
     o.source = run.inputs[0];
     o.weights = run.inputs[1].f32();
     if (a.bias) o.bias = run.inputs[2].f32();
+    if (a.norm) {
+      const Folded folded = this->folded(run.workspace, run.derived);
+      if (!run.derived_fresh) fold(run, o, folded);
+      o.weights = folded.weights;
+      o.bias = folded.bias;
+    }
     if (a.residual) o.residual = run.inputs.back();
     o.destination = run.outputs[0];
     if (a.moments) {
@@ -65,7 +98,55 @@ class Conv2d final : public Op {
   }
 
  private:
+  /// The norm folded into the convolution, behind what the algorithm itself asks for.
+  struct Folded {
+    float* weights;
+    float* bias;
+    float* scale;
+    int64_t workspace, derived;
+  };
+
+  /// Weights that the algorithm packs are needed only until then, and are not kept.
+  Folded folded(std::byte* workspace, std::byte* derived) const {
+    const Needs own = algorithm_->needs();
+    Carve now(workspace), kept(derived);
+    now.take<std::byte>(own.workspace);
+    kept.take<std::byte>(own.derived);
+    Folded f;
+    f.scale = now.take<float>(oc_);
+    f.bias = kept.take<float>(oc_);
+    f.weights = (algorithm_->reads_weights() ? kept : now).take<float>(rows_ * oc_);
+    f.workspace = now.used();
+    f.derived = kept.used();
+    return f;
+  }
+
+  void fold(const Run& run, const ConvolutionOperands& o, const Folded& to) const {
+    const auto vector = [&](size_t i) { return run.inputs[norm_ + i].f32(); };
+    const float *mean = vector(0), *variance = vector(1);
+    for (int64_t c = 0; c < oc_; c++) {
+      double scale = 1 / std::sqrt(static_cast<double>(variance[c]) + attributes_.epsilon);
+      double beta = 0;
+      if (attributes_.affine) {
+        scale *= static_cast<double>(vector(2)[c]);
+        beta = static_cast<double>(vector(3)[c]);
+      }
+      const double bias = o.bias ? static_cast<double>(o.bias[c]) : 0;
+      to.scale[c] = static_cast<float>(scale);
+      to.bias[c] = static_cast<float>(beta + (bias - static_cast<double>(mean[c])) * scale);
+    }
+    constexpr int64_t kFloats = 16 << 10;
+    run.parallel_blocks(rows_, std::max<int64_t>(1, kFloats / oc_), [&](int64_t begin, int64_t end, int) {
+      for (int64_t row = begin; row < end; row++)
+        for (int64_t c = 0; c < oc_; c++) to.weights[row * oc_ + c] = o.weights[row * oc_ + c] * to.scale[c];
+    });
+  }
+
   Attributes attributes_;
+  /// Index of the first of the norm's inputs, and their number.
+  size_t norm_, statistics_;
+  /// Of the weights: output channels, and all that is before them.
+  int64_t oc_ = 0, rows_ = 0;
   std::unique_ptr<Convolution> algorithm_;
 };
 

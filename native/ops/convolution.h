@@ -46,6 +46,8 @@ class Convolution {
  public:
   virtual ~Convolution() = default;
   virtual Needs needs() const = 0;
+  /// Whether the weights themselves are read in every run, not only while what is derived from them is stale.
+  virtual bool reads_weights() const = 0;
   virtual void run(const Run& run, const ConvolutionOperands& operands) const = 0;
 };
 

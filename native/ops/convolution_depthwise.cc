@@ -58,6 +58,8 @@ class DepthwiseConvolution final : public Convolution {
     return needs;
   }
 
+  bool reads_weights() const override { return !transposed(); }
+
   void run(const Run& run, const ConvolutionOperands& o) const override {
     const float* weights = o.weights;
     if (transposed()) {

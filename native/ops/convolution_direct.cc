@@ -71,6 +71,8 @@ class DirectConvolution final : public Convolution {
     return needs;
   }
 
+  bool reads_weights() const override { return packs_late_; }
+
   void run(const Run& run, const ConvolutionOperands& o) const override {
     const Derived packed = derived(run.derived);
     if (!run.derived_fresh) pack(run, o, packed);

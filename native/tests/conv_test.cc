@@ -272,6 +272,13 @@ Attributes with(Attributes a, const Attributes& more) {
   return a;
 }
 
+/// What is done to the sums; all attributes cross the wire.
+Attributes epilogue(bool bias, bool residual, const std::string& activation, bool moments, bool norm = false,
+                    bool affine = true, double epsilon = 1e-5) {
+  return {{"bias", bias}, {"residual", residual}, {"activation", activation}, {"moments", moments},
+          {"norm", norm}, {"affine", affine},     {"epsilon", epsilon}};
+}
+
 Value image(const ConvShape& s) {
   return batch({s.n, s.ih, s.iw, s.ic});
 }
@@ -292,14 +299,11 @@ TEST(conv2d) {
     Context context(label(s));
     const Value x = random(image(s), 1), w = random(weights(s), 2);
     const Value y = with_data(result(s), reference::conv2d<double>(s, x.data, w.data));
-    check_op(
-        {.op = "conv2d",
-         .attributes = with(
-             attributes(s),
-             {{"bias", false}, {"residual", false}, {"activation", std::string("none")}, {"moments", false}}),
-         .inputs = {x, w},
-         .outputs = {result(s)}},
-        {y}, tolerance(s.kh * s.kw * s.ic / s.groups));
+    check_op({.op = "conv2d",
+              .attributes = with(attributes(s), epilogue(false, false, "none", false)),
+              .inputs = {x, w},
+              .outputs = {result(s)}},
+             {y}, tolerance(s.kh * s.kw * s.ic / s.groups));
   }
 }
 
@@ -322,12 +326,40 @@ TEST(conv2d_epilogue) {
         variance[i % s.oc] += std::pow(y[i] - mean[i % s.oc], 2) / count;
       for (int64_t j = 0; j < s.oc; j++) unbiased[j] = variance[j] * count / std::max(1.0, count - 1);
       check_op({.op = "conv2d",
-                .attributes =
-                    with(attributes(s),
-                         {{"bias", true}, {"residual", true}, {"activation", activation}, {"moments", true}}),
+                .attributes = with(attributes(s), epilogue(true, true, activation, true)),
                 .inputs = {x, w, bias, residual},
                 .outputs = {result(s), fixed({s.oc}), fixed({s.oc}), fixed({s.oc})}},
                {y, mean, variance, unbiased}, 4 * tolerance(s.kh * s.kw * s.ic / s.groups));
+    }
+  }
+}
+
+// The norm of the sums, with weights and bias derived from both; every algorithm has a shape above.
+TEST(conv2d_norm) {
+  for (const ConvShape& s : kShapes) {
+    for (const bool affine : {true, false}) {
+      Context context(label(s) + (affine ? " affine" : ""));
+      const double epsilon = 1e-3;
+      const Value x = random(image(s), 1), w = random(weights(s), 2), bias = random(fixed({s.oc}), 3, -2, 2);
+      const Value residual = random(result(s), 4, -3, 3), mean = random(fixed({s.oc}), 5, -2, 2),
+                  variance = random(fixed({s.oc}), 6, 0.5, 3), gamma = random(fixed({s.oc}), 7, -2, 2),
+                  beta = random(fixed({s.oc}), 8, -2, 2);
+      Value y = with_data(result(s), reference::conv2d<double>(s, x.data, w.data));
+      for (int64_t i = 0; i < y.elements(); i++) {
+        const int64_t c = i % s.oc;
+        y[i] += (affine ? bias[c] : 0) - mean[c];
+        y[i] /= std::sqrt(variance[c] + epsilon);
+        if (affine) y[i] = y[i] * gamma[c] + beta[c] + residual[i];
+        y[i] = std::max(0.0, y[i]);
+      }
+      std::vector<Value> inputs{x, w, mean, variance};
+      if (affine) inputs = {x, w, bias, mean, variance, gamma, beta, residual};
+      check_op(
+          {.op = "conv2d",
+           .attributes = with(attributes(s), epilogue(affine, affine, "relu", false, true, affine, epsilon)),
+           .inputs = inputs,
+           .outputs = {result(s)}},
+          {y}, 6 * tolerance(s.kh * s.kw * s.ic / s.groups));
     }
   }
 }
@@ -377,14 +409,11 @@ TEST(conv2d_moments_far_from_zero) {
         std::pow(y[i] - mean[static_cast<int64_t>(i) % s.oc], 2) / count;
   }
   for_each_isa([&](Isa isa) {
-    const auto got = run_op(
-        {.op = "conv2d",
-         .attributes = with(
-             attributes(s),
-             {{"bias", true}, {"residual", false}, {"activation", std::string("none")}, {"moments", true}}),
-         .inputs = {x, w, bias},
-         .outputs = {result(s), fixed({s.oc}), fixed({s.oc}), fixed({s.oc})}},
-        isa);
+    const auto got = run_op({.op = "conv2d",
+                             .attributes = with(attributes(s), epilogue(true, false, "none", true)),
+                             .inputs = {x, w, bias},
+                             .outputs = {result(s), fixed({s.oc}), fixed({s.oc}), fixed({s.oc})}},
+                            isa);
     // y itself is rounded to 6e-5 at 1000: that much noise, not more, may be in a variance of about 0.4.
     compare(got.outputs[2], variance, 1e-3, "variance ");
   });
@@ -396,14 +425,11 @@ TEST(conv2d_keeps_nan_under_relu) {
   x[7] = std::nan("");
   for_each_isa([&](Isa isa) {
     for (const std::string activation : {"relu", "relu6"}) {
-      const auto got =
-          run_op({.op = "conv2d",
-                  .attributes = with(
-                      attributes(s),
-                      {{"bias", false}, {"residual", false}, {"activation", activation}, {"moments", false}}),
-                  .inputs = {x, random(weights(s), 2)},
-                  .outputs = {result(s)}},
-                 isa);
+      const auto got = run_op({.op = "conv2d",
+                               .attributes = with(attributes(s), epilogue(false, false, activation, false)),
+                               .inputs = {x, random(weights(s), 2)},
+                               .outputs = {result(s)}},
+                              isa);
       for (int64_t j = 0; j < s.oc; j++) CHECK(std::isnan(got.outputs[0][2 * s.oc + j]));
     }
   });

@@ -135,6 +135,9 @@ struct Planned {
   Planned(int64_t bytes, int count) : size(bytes), stride(round_up(bytes, 64) + kZone), blocks(count) {
     memory = Buffer(static_cast<size_t>(kZone + stride * blocks));
     std::memset(memory.data(), kOutputGuard, memory.size());
+    poison();
+  }
+  void poison() {
     for (int b = 0; b < blocks; b++)
       for (int64_t i = 0; i + 4 <= size; i += 4) std::memcpy(base() + b * stride + i, &kPoison, 4);
   }
@@ -205,6 +208,8 @@ OpResult run_op(const OpCase& op, Isa isa, const Layout& layout) {
   for (const auto& operand : inputs) result.inputs.push_back(read_back(operand));
 
   if (needs.derived > 0 && op.aliases.empty() && op.mutated.empty()) {
+    // Only what is derived is kept between runs.
+    workspace.poison();
     run.derived_fresh = true;
     made->run(run);
     for (size_t o = 0; o < outputs.size(); o++)

@@ -100,6 +100,10 @@ export interface OpSpec<S extends AttributeSpecs> {
   readonly sums?: boolean;
   /** With this op's output as one of two addends, the other can become its operand. */
   readonly takesResidual?: (node: Node, residual: Value) => { inputs: Value[]; attributes: Attributes };
+  /** With these attributes the op is affine in each channel of its first input, with constants: the other inputs. */
+  readonly norms?: (attributes: AttributesOf<S>) => boolean;
+  /** With this op's output as the first input of a norm: the op as both, where it can be. It then has no gradient. */
+  readonly takesNorm?: (node: Node, norm: Node) => { inputs: Value[]; attributes: Attributes } | undefined;
   /** This op computes channel moments, which an op with `takesMoments` can compute while it stores. */
   readonly moments?: boolean;
   readonly takesMoments?: boolean;

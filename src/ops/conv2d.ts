@@ -1,7 +1,7 @@
 // Convolution, 1-D and linear included: a linear layer is a 1×1 convolution of 1×1 images.
 
 import { fixed, sameShape, showType, type TensorType, type Value } from '../graph/graph.js';
-import { type AttributesOf, defineOp, flag, int, ints, shapeError, word } from '../graph/op.js';
+import { type AttributesOf, defineOp, flag, int, ints, real, shapeError, word } from '../graph/op.js';
 import { activationGradient } from './arithmetic.js';
 
 const window = {
@@ -18,11 +18,23 @@ const windowOf = ({ stride, pad, dilation, groups }: Window): Window => ({ strid
 /**
  * y = act(x ∗ w + bias + residual): x[n,ih,iw,ic], w[kh,kw,ic/groups,oc] to y[n,oh,ow,oc], with
  * oh = ⌊(ih + top + bottom − dilation·(kh − 1) − 1) / stride⌋ + 1.
- * With `moments`, also the mean, biased and unbiased variance of each channel of y.
+ * With `moments`, also the mean, biased and unbiased variance of each channel of y. With `norm`,
+ * y = act((x ∗ w + bias − mean) / √(variance + ε) · γ + β + residual), γ and β if affine, by a convolution with weights
+ * that are derived from all these, again when the store's content has changed.
+ * Inputs: x, w, bias, mean and variance, γ and β, residual, those that the attributes name.
  */
 export const conv2d = defineOp({
   name: 'conv2d',
-  attributes: { ...window, bias: flag(false), residual: flag(false), activation: word('none'), moments: flag(false) },
+  attributes: {
+    ...window,
+    bias: flag(false),
+    residual: flag(false),
+    activation: word('none'),
+    moments: flag(false),
+    norm: flag(false),
+    epsilon: real(1e-5),
+    affine: flag(true),
+  },
   infer: ([x, w, ...rest], a, where) => {
     const [ih, iw, ic] = x!.shape as [number, number, number];
     const [kh, kw, icPerGroup, oc] = w!.shape as [number, number, number, number];
@@ -47,7 +59,7 @@ export const conv2d = defineOp({
       );
     }
     const y: TensorType = { ...x!, shape: [oh, ow, oc] };
-    const residual = a.residual ? rest[a.bias ? 1 : 0] : undefined;
+    const residual = a.residual ? rest.at(-1) : undefined;
     if (residual && !sameShape(residual.shape, y.shape)) {
       throw shapeError(where, `a residual of ${showType(y)}`, showType(residual));
     }
@@ -55,11 +67,25 @@ export const conv2d = defineOp({
   },
   takesActivation: true,
   takesMoments: true,
+  takesResidual: (node, residual) => ({
+    inputs: [...node.inputs, residual],
+    attributes: { ...node.attributes, residual: true },
+  }),
+  takesNorm: (node, norm) => {
+    const { activation, residual, moments, norm: taken } = node.attributes;
+    if (activation !== 'none' || residual || moments || taken) return undefined;
+    const { epsilon, affine } = norm.attributes;
+    return {
+      inputs: [...node.inputs, ...norm.inputs.slice(1)],
+      attributes: { ...node.attributes, norm: true, epsilon: epsilon!, affine: affine! },
+    };
+  },
   multiplyAdds: ([, w], [y]) => {
     const [kh, kw, icPerGroup, oc] = w!.shape as [number, number, number, number];
     return kh * kw * icPerGroup * oc * y!.shape[0]! * y!.shape[1]!;
   },
   gradient: ({ inputs, outputs, dy, attributes: a, wants }) => {
+    if (a.norm) throw new Error('a graph is differentiated before norms are folded');
     const [x, w] = inputs as [Value, Value];
     const dz = activationGradient(a.activation, dy[0]!, outputs[0]!);
     const dx = wants[0] ? conv2dGradInput([dz, w], { ...windowOf(a), size: x.type.shape.slice(0, 2) })[0] : undefined;

@@ -37,6 +37,7 @@ export const batchNorm = defineOp({
     return [x!];
   },
   inPlace: [[0, 0]],
+  norms: a => a.statistics === 'constant' && !a.residual && a.activation === 'none',
   takesActivation: true,
   takesResidual: (node, residual) => ({
     inputs: [...node.inputs, residual],

@@ -9,6 +9,7 @@ import { add, fill, scale } from '../ops/arithmetic.js';
 import { binaryCrossEntropy, correct, mseLoss, softmaxCrossEntropy, softTargets } from '../ops/loss.js';
 import { accumulate, allFinite, clipScale, ema, globalNorm, scaleAll } from '../ops/optimizers.js';
 import { differentiate } from '../passes/autodiff.js';
+import { foldNorms } from '../passes/fold.js';
 import { fuse } from '../passes/fuse.js';
 import { prune } from '../passes/prune.js';
 import { type OptimizerName, type OptimizerOptions, optimizerNamed } from './optimizer.js';
@@ -271,6 +272,7 @@ export function evaluationGraph(model: Model, input: (graph: Graph) => Value, av
     if (!Object.hasOwn(model.config.outputWeights ?? {}, name)) graph.outputs.set(name, value);
   }
   prune(graph);
+  foldNorms(graph);
   fuse(graph);
   return graph;
 }

@@ -3,11 +3,12 @@
 import { describe, expect, test } from '@jest/globals';
 import { fixed, Graph, printGraph, rows, type Value } from '../../src/graph/graph.js';
 import { activation } from '../../src/ops/activations.js';
-import { add, assign, multiply, sum } from '../../src/ops/arithmetic.js';
+import { add, assign, multiply, reshape, sum } from '../../src/ops/arithmetic.js';
 import { conv2d } from '../../src/ops/conv2d.js';
 import { batchNorm, moments } from '../../src/ops/normalization.js';
 import { sliceChannels } from '../../src/ops/shape.js';
 import { differentiate } from '../../src/passes/autodiff.js';
+import { foldNorms } from '../../src/passes/fold.js';
 import { fuse } from '../../src/passes/fuse.js';
 import { prune } from '../../src/passes/prune.js';
 
@@ -159,6 +160,87 @@ describe('fuse', () => {
     expect(now(y)).toBe(graph.nodes[0]!.outputs[0]);
     expect(now(c)).toBe(now(y));
     expect(now(x)).toBe(x);
+  });
+});
+
+describe('foldNorms', () => {
+  const folded = 'conv2d(x, w, mean, var, gamma, beta, pad, norm=true)';
+
+  // bn(conv(x)) → conv{norm}(x)
+  test('a norm with running statistics moves into the convolution before it', () => {
+    const { graph, x, conv, norm } = scene();
+    graph.outputs.set('y', norm(conv(x)));
+    foldNorms(graph);
+    expect(shown(graph)).toEqual([`%0 = ${folded}`, 'y -> %0']);
+  });
+
+  // relu(add(bn(conv(x)), x)) → conv{norm, residual, relu}(x)
+  test('the shortcut and the activation behind it follow', () => {
+    const { graph, x, conv, norm, relu } = scene();
+    graph.outputs.set('y', relu(add([norm(conv(x)), x])[0]!));
+    foldNorms(graph);
+    fuse(graph);
+    expect(shown(graph)).toEqual([
+      '%0 = conv2d(x, w, mean, var, gamma, beta, x, pad, residual=true, activation="relu", norm=true)',
+      'y -> %0',
+    ]);
+  });
+
+  test('epsilon and a missing γ and β go with it', () => {
+    const { graph, x, conv } = scene();
+    const statistics = ['mean', 'var'].map(name => graph.fromStore(name, fixed([2])));
+    graph.outputs.set('y', batchNorm([conv(x), ...statistics], { epsilon: 0.001, affine: false })[0]!);
+    foldNorms(graph);
+    expect(shown(graph)[0]).toBe('%0 = conv2d(x, w, mean, var, pad, norm=true, epsilon=0.001, affine=false)');
+  });
+
+  // bn(reshape(conv(x))) → reshape(conv{norm}(x)), but not where the last dimension is another
+  test('views of all channels are no obstacle, others are', () => {
+    const { graph, x, conv, norm } = scene();
+    graph.outputs.set('y', norm(reshape([conv(x)], { shape: [16, 2] })[0]!));
+    foldNorms(graph);
+    expect(shown(graph)).toEqual([`%0 = ${folded}`, '%1 = reshape(%0, shape=[16,2])', 'y -> %1']);
+
+    const other = scene();
+    const wide = conv2d([other.x, other.graph.fromStore('w', fixed([1, 1, 2, 4]))])[0]!;
+    other.graph.outputs.set('y', other.norm(sliceChannels([wide], { begin: 0, end: 2 })[0]!));
+    foldNorms(other.graph);
+    expect(other.graph.nodes.map(n => n.op.name)).toEqual(['conv2d', 'slice_channels', 'batch_norm']);
+  });
+
+  test('a norm before a convolution, of a batch, behind an activation, or of what others read stays', () => {
+    const stays = (build: (s: ReturnType<typeof scene>) => Value): void => {
+      const s = scene();
+      s.graph.outputs.set('y', build(s));
+      const before = shown(s.graph);
+      foldNorms(s.graph);
+      expect(shown(s.graph)).toEqual(before);
+    };
+    stays(({ x, conv, norm, relu }) => conv(relu(norm(x))));
+    stays(({ x, conv, trainingNorm }) => trainingNorm(conv(x)));
+    stays(({ x, conv, norm, relu }) => norm(relu(conv(x))));
+    stays(({ x, conv, norm }) => {
+      const c = conv(x);
+      return add([norm(c), c])[0]!;
+    });
+    stays(({ graph, x, conv, norm }) => {
+      const c = conv(x);
+      graph.outputs.set('c', c);
+      return norm(c);
+    });
+    // Statistics that are fed, or weights: what is derived from the store alone would not see them.
+    stays(({ graph, x, conv }) => {
+      const fed = ['m', 'v'].map(name => graph.feed(name, fixed([2])));
+      return batchNorm([conv(x), ...fed], { affine: false })[0]!;
+    });
+    stays(({ graph, x, norm }) => norm(conv2d([x, graph.feed('w', fixed([1, 1, 2, 2]))])[0]!));
+  });
+
+  test('of two norms the first moves', () => {
+    const { graph, x, conv, norm } = scene();
+    graph.outputs.set('y', norm(norm(conv(x))));
+    foldNorms(graph);
+    expect(shown(graph)).toEqual([`%0 = ${folded}`, '%1 = batch_norm(%0, mean, var, gamma, beta)', 'y -> %1']);
   });
 });
 
