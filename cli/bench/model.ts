@@ -1,13 +1,13 @@
 // Speed of a network's training step or inference, and where its time goes.
 
-import { rows } from '../../src/graph/graph.js';
+import { elements, rows } from '../../src/graph/graph.js';
 import { opList } from '../../src/graph/op.js';
 import type { Model } from '../../src/layers/model.js';
 import { defineState } from '../../src/models/weights.js';
 import { native } from '../../src/native.js';
 import { conv2d, conv2dGradInput, conv2dGradWeight } from '../../src/ops/conv2d.js';
 import type { BuiltPlan } from '../../src/plan/build.js';
-import { type Data, Program, Store } from '../../src/runtime/program.js';
+import { Arena, type Data, Program, Store } from '../../src/runtime/program.js';
 import { makeRecipe } from '../../src/train/recipe.js';
 import { evaluationGraph, parameterGroups, trainingGraph } from '../../src/train/step.js';
 import { buildNetwork, type Form, findNetwork, formFor } from '../../src/zoo/zoo.js';
@@ -43,7 +43,15 @@ export interface ModelBench {
   peakMemoryBytes: number;
   /** Bytes of intermediate values. */
   arenaBytes: number;
+  /** Of inference, one image at a time. */
+  latency?: Latency;
   profile?: Profile;
+}
+
+export interface Latency {
+  medianMilliseconds: number;
+  p95Milliseconds: number;
+  runs: number;
 }
 
 export interface ProfileRow {
@@ -77,7 +85,8 @@ export async function benchModel(options: ModelBenchOptions): Promise<ModelBench
   });
   const store = new Store();
   const graph = mode === 'train' ? trainingStep(model, store) : inference(model, store);
-  const program = new Program(graph, { batch: batchSize, store, threads });
+  const arena = new Arena();
+  const program = new Program(graph, { batch: batchSize, store, threads, arena });
   const feeds = stepFeeds(model, batchSize, classes);
 
   const peak = new Peak(threads);
@@ -95,6 +104,10 @@ export async function benchModel(options: ModelBenchOptions): Promise<ModelBench
     if (i % 4 === 0) await peak.measure(0.02);
   }
   await peak.measure();
+  const latency =
+    mode === 'infer'
+      ? await latencyOf(new Program(inferenceGraph(model), { batch: 1, store, threads, arena }), model, repeats)
+      : undefined;
 
   const times = summarise(seconds);
   const multiplyAdds = countMultiplyAdds(model);
@@ -113,6 +126,7 @@ export async function benchModel(options: ModelBenchOptions): Promise<ModelBench
     multiplyAdds,
     peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
     arenaBytes: program.plan.arenaBytes,
+    ...(latency ? { latency } : {}),
     ...(options.profile ? { profile: profileOf(program.plan, best, batchSize, peak) } : {}),
   };
 }
@@ -136,9 +150,31 @@ function trainingStep(model: Model, store: Store) {
   return graph;
 }
 
+const inferenceGraph = (model: Model) => evaluationGraph(model, g => g.feed('x', input(model)));
+
 function inference(model: Model, store: Store) {
   defineState(store, model.state, 1);
-  return evaluationGraph(model, g => g.feed('x', input(model)));
+  return inferenceGraph(model);
+}
+
+/** Seconds and runs that a fair tail of the latencies takes, beyond the repeats that were asked for. */
+const TAIL_SECONDS = 2;
+const TAIL_RUNS = 200;
+
+async function latencyOf(program: Program, model: Model, repeats: number): Promise<Latency> {
+  const x = noise(elements(model.inputShape()));
+  // Weights are folded and packed in the first run.
+  for (let i = 0; i < 3; i++) await program.run({ x }, 1);
+  const seconds: number[] = [];
+  const begin = performance.now();
+  const wantsMore = () => performance.now() - begin < TAIL_SECONDS * 1000 && seconds.length < TAIL_RUNS;
+  while (seconds.length < repeats || wantsMore()) {
+    const start = performance.now();
+    await program.run({ x }, 1);
+    seconds.push((performance.now() - start) / 1000);
+  }
+  const { median, p95 } = summarise(seconds);
+  return { medianMilliseconds: 1000 * median, p95Milliseconds: 1000 * p95, runs: seconds.length };
 }
 
 /** A learning rate of 0 keeps the weights, so that every repeat computes the same. */

@@ -6,11 +6,14 @@ export interface Times {
   /** Seconds. */
   readonly best: number;
   readonly median: number;
+  /** 95 % of the measurements took at most this long. */
+  readonly p95: number;
 }
 
 export function summarise(seconds: readonly number[]): Times {
   const sorted = [...seconds].sort((a, b) => a - b);
-  return { best: sorted[0]!, median: sorted[Math.floor(sorted.length / 2)]! };
+  const { length } = sorted;
+  return { best: sorted[0]!, median: sorted[Math.floor(length / 2)]!, p95: sorted[Math.ceil(0.95 * length) - 1]! };
 }
 
 /** The FMA peak, measured again and again between other measurements; the highest counts. */

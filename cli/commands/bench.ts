@@ -26,14 +26,20 @@ export const bench = (): Command =>
     .description('Measures convolutions and a matrix product (--kernels, the default), or a network (--model).')
     .addHelpText(
       'before',
-      examples('dlcourse bench --threads 2', 'dlcourse bench --model resnet18 --mode train --profile'),
+      examples(
+        'dlcourse bench --threads 2',
+        'dlcourse bench --model resnet18 --mode train --profile',
+        'dlcourse bench --model resnet18 --mode infer',
+      ),
     )
     .option('--kernels', 'measure the kernels')
     .addOption(option('--model <name>', 'measure this network', text))
     .addOption(option('--input <size>', 'pixels of an image (default: as in the paper)', size))
     .addOption(option('--form <name>', 'cifar or imagenet (default: by size)', choice(['cifar', 'imagenet'])))
     .addOption(option('--batch-size <n>', 'images at a time', whole(1, 65_536), 64))
-    .addOption(option('--mode <mode>', 'train or infer', choice(['train', 'infer']), 'train'))
+    .addOption(
+      option('--mode <mode>', 'train, or infer: also the time of one image alone', choice(['train', 'infer']), 'train'),
+    )
     .addOption(option('--threads <n>', 'threads (default: all)', whole(1, 1024)))
     .addOption(option('--repeats <n>', 'measurements of each; the best counts', whole(1, 100_000), 20))
     .option('--profile', "with --model: each op's and each layer's share of the time")
@@ -84,6 +90,13 @@ function printModel(ui: Ui, found: ModelBench): void {
     ),
   );
   ui.print(`  ${found.imagesPerSecond.toFixed(1)} images/s (median ${found.medianImagesPerSecond.toFixed(1)})`);
+  if (found.latency) {
+    const { medianMilliseconds, p95Milliseconds, runs } = found.latency;
+    ui.print(
+      `  ${medianMilliseconds.toFixed(2)} ms for one image alone (median of ${integer(runs)} runs; ` +
+        `95 % took at most ${p95Milliseconds.toFixed(2)} ms)`,
+    );
+  }
   ui.print(`  ${found.percentOfPeak.toFixed(1)} % of the FMA peak of ${found.peakGflops.toFixed(1)} GFLOP/s`);
   ui.print(`  ${bytes(found.peakMemoryBytes)} of memory at most, ${bytes(found.arenaBytes)} of it intermediate values`);
   if (!found.profile) return;

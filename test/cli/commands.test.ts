@@ -493,4 +493,14 @@ describe('help and information', () => {
     for (const key of ['imagesPerSecond', 'percentOfPeak', 'peakMemoryBytes']) expect(found[key]).toBeGreaterThan(0);
     expect(found.profile.ops.map((o: { name: string }) => o.name)).toContain('conv2d');
   });
+
+  test('bench --mode infer also measures one image alone', async () => {
+    const line = 'bench --model lenet5 --mode infer --batch-size 8 --repeats 3 --threads 1 --json';
+    const { mode, batchSize, imagesPerSecond, latency } = json(await run(...line.split(' ')));
+    expect({ mode, batchSize }).toEqual({ mode: 'infer', batchSize: 8 });
+    expect(imagesPerSecond).toBeGreaterThan(0);
+    expect(latency.runs).toBeGreaterThanOrEqual(3);
+    expect(latency.medianMilliseconds).toBeGreaterThan(0);
+    expect(latency.p95Milliseconds).toBeGreaterThanOrEqual(latency.medianMilliseconds);
+  });
 });
