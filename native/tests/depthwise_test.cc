@@ -80,10 +80,13 @@ double tolerance(int64_t k) {
   return (8 + static_cast<double>(k)) * 6e-8;
 }
 
+const Attributes kWithoutNorm{{"norm", false}, {"epsilon", 1e-5}, {"affine", true}};
+
 TEST(depthwise_forward) {
   for_each_case([](const ConvShape& s, const Value& x, const Value& w, const Value& like) {
     Attributes a = attributes(s);
     a.insert({{"bias", true}, {"residual", false}, {"activation", "relu6"}, {"moments", true}});
+    a.insert(kWithoutNorm.begin(), kWithoutNorm.end());
     const Value bias = random(fixed({s.oc}), 4, -1, 3);
     Value y = with_data(like, reference::conv2d<double>(s, x.data, w.data));
     Value mean = fixed({s.oc}), variance = mean, unbiased = mean;
@@ -106,6 +109,7 @@ TEST(depthwise_residual) {
   for (int64_t i = 0; i < y.elements(); i++) y[i] = std::max(0.0, y[i] + residual[i]);
   Attributes a = attributes(s);
   a.insert({{"bias", false}, {"residual", true}, {"activation", "relu"}, {"moments", false}});
+  a.insert(kWithoutNorm.begin(), kWithoutNorm.end());
   check_op({"conv2d", a, {x, w, residual}, {y}}, {y}, tolerance(36));
 }
 
