@@ -89,7 +89,8 @@ const network =
       fc7: linear(hidden, lifted),
       relu7: relu(),
       dropout7: place === 'behind' ? half : undefined,
-      fc8: linear(classes, { init }),
+      // Scores begin small in either form.
+      fc8: linear(classes, { init: cifar ? 'normal_0.01' : init }),
     });
   };
 

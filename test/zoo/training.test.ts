@@ -12,6 +12,7 @@ const BATCH = 4;
 const STEPS = 20;
 
 test.each([
+  ['googlenet', 8],
   ['nasnet_a_cifar', 12],
   ['dpn26', 8],
 ])(
