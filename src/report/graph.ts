@@ -3,6 +3,7 @@
 // Boxes stand in rows: the longest path from the input decides in which. A line that passes rows takes a cell in each of
 // them, as a box would, and bends only between rows: it meets no box.
 
+import { printable } from '../errors.js';
 import type { Model } from '../layers/model.js';
 import { type Box, type BoxKind, boxesOf, type Unfold } from './graph-boxes.js';
 import { element, picture, shorten, text, textWidth } from './svg.js';
@@ -64,7 +65,9 @@ const longestNote = 48;
 const reading = 'At the right of a box: shape of the output; parameters · multiply-adds of one row';
 
 /** Draws a model as SVG, for light and dark. The same model gives the same bytes. */
-export function graphSvg(model: Model, { title = model.name, unfold = false }: GraphOptions = {}): string {
+export function graphSvg(model: Model, options: GraphOptions = {}): string {
+  const { unfold = false } = options;
+  const title = printable(options.title ?? model.name);
   const layout = layoutGraph(model, unfold);
   const boxes = layout.boxes.flatMap(({ box }) => (box ? [box] : []));
   const total = (key: 'parameters' | 'multiplyAdds') => boxes.reduce((sum, box) => sum + box[key], 0);
@@ -109,7 +112,7 @@ export function layoutGraph(model: Model, unfold: Unfold = false): GraphLayout {
   const grid = new Grid(reads);
 
   const contents = [
-    ...inputs.map(({ name, shape }) => ({ kind: 'input' as const, lines: [[name, shape.join('×')]] })),
+    ...inputs.map(({ name, shape }) => ({ kind: 'input' as const, lines: [[printable(name), shape.join('×')]] })),
     ...boxes.map(box => ({ kind: box.kind, lines: linesOf(box), box })),
   ];
   // A column is as wide as what is in it.
@@ -275,7 +278,7 @@ function linesOf(box: Box): string[][] {
   ];
   return [
     [title, box.output.join('×')],
-    [shorten(box.note, longestNote), figures.filter(f => f !== '').join(' · ')],
+    [shorten(printable(box.note), longestNote), figures.filter(f => f !== '').join(' · ')],
   ];
 }
 

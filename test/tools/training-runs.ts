@@ -17,7 +17,7 @@ export interface TrainingEntry {
   /** [h, w, c] */
   readonly input: readonly number[];
   readonly data: string;
-  /** The settings that were not the defaults, the recipe's name among them. */
+  /** The settings that were given, the recipe's name among them; neither defaults nor what the recipe says. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly epochs: number;
   readonly batchSize: number;
@@ -87,7 +87,7 @@ export async function entryOf(folder: string, commit: string): Promise<TrainingE
     input: model.inputShape(),
     data: report.data,
     settings: Object.fromEntries(
-      Object.entries(values).filter(([key]) => origins[key] !== 'default' && !incidental.has(key)),
+      Object.entries(values).filter(([key]) => !['default', 'recipe'].includes(origins[key]!) && !incidental.has(key)),
     ),
     epochs: report.epochs,
     batchSize: record.recipe.batchSize,
