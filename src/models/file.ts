@@ -86,6 +86,14 @@ export async function loadModel(
   }
 }
 
+/** Whether a file of weights is a model of this program. Errors: those of openSafetensors. */
+export async function hasCard(path: string): Promise<boolean> {
+  if ((await weightsKind(path)) !== 'safetensors') return false;
+  const file = await openSafetensors(path);
+  await file.close();
+  return file.metadata.has(CARD);
+}
+
 /** Finds tensors of a file as 32-bit floats. */
 export const tensorFinder =
   (file: SafetensorsFile) =>

@@ -7,7 +7,7 @@ import { openWeights, type WeightsFile } from '../io/weights-file.js';
 import { Store } from '../runtime/program.js';
 import { buildNetwork, findNetwork } from '../zoo/zoo.js';
 import { classNames, usualList } from './class-names.js';
-import { FORMAT, type LoadedModel } from './file.js';
+import { FORMAT, hasCard, type LoadedModel } from './file.js';
 import type { ForeignTensor } from './foreign.js';
 import { type Hints, presentName, type Recognised, recognise } from './recognise.js';
 import { fromDisk } from './weights.js';
@@ -36,10 +36,11 @@ export interface ImportedModel extends LoadedModel {
 /**
  * Reads the weights of a network that another program trained, from one file or several shards, whatever their kind.
  *
- * Errors: those of openWeights, recognise and classNames.
+ * Errors: those of openWeights, recognise and classNames; `E_OURS` for a model of this program.
  */
 export async function importModel(paths: readonly string[], options: ImportOptions = {}): Promise<ImportedModel> {
   if (options.model !== undefined) await findNetwork(options.model);
+  for (const path of paths) if (await hasCard(path)) throw ours(path);
   const file = await openWeights(paths, options);
   try {
     return await importFrom(file, options);
@@ -121,3 +122,12 @@ function preprocessingOf(
     std: [...chosen.std].slice(0, channels),
   };
 }
+
+const ours = (where: string): DlcourseError =>
+  new DlcourseError({
+    code: 'E_OURS',
+    class: 'usage',
+    where,
+    problem: 'expected weights of another program, got a model of dlcourse',
+    hint: 'eval, predict, train --init and export take it as it is',
+  });
