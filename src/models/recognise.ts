@@ -69,8 +69,11 @@ export async function recognise(shapes: Shapes, hints: Hints, where: string): Pr
   for (const candidate of candidates) {
     const { result, difference } = await compare(file, candidate);
     if (result) return result;
+    // The share of what differs: a part of a large network is nearer to it than to a small one.
     const { missing, unexpected, reshaped } = difference;
-    differences.push({ candidate, difference, size: missing.length + unexpected.length + reshaped.length });
+    const wrong = missing.length + unexpected.length + reshaped.length;
+    const alike = file.size - unexpected.length - reshaped.length;
+    differences.push({ candidate, difference, size: wrong / (wrong + alike) });
   }
   differences.sort((a, b) => a.size - b.size);
   throw unknown(file, differences, where);

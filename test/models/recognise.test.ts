@@ -137,6 +137,11 @@ describe('what does not fit', () => {
     expect(error.message).toContain(' and 70 more)');
   });
 
+  test('the first shard alone is nearest to its network', async () => {
+    const file = new Map([...(await fileOf(layout, 'resnet18'))].slice(0, 30));
+    expect((await failure(file)).message).toContain('; nearest are resnet18 (imagenet, torchvision): 77 missing (');
+  });
+
   test('a statistic alone that is missing is an error, a counter is not', async () => {
     const file = await fileOf(layout, 'resnet18');
     for (const name of [...file.keys()]) if (name.endsWith('num_batches_tracked')) file.delete(name);
