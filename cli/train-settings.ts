@@ -48,12 +48,20 @@ export const trainSettings = {
   ),
   epochs: setting('--epochs <n>', 'passes over the training images', whole(1), { initial: defaultRun.epochs }),
   batchSize: setting('--batch-size <n>', 'images a step', whole(1, 2 ** 20), { initial: defaultRun.batchSize }),
-  lr: setting('--lr <x>', `largest learning rate (default: ${defaultRun.lr}, or the optimizer's)`, real(0, 1e6)),
+  lr: setting(
+    '--lr <x>',
+    `largest learning rate (default: the recipe's, in quick ${defaultRun.lr} or less; or the optimizer's)`,
+    real(0, 1e6),
+  ),
   backboneLr: setting('--backbone-lr <x>', 'that of all but the head (default: the same)', real(0, 1e6)),
   optimizer: setting('--optimizer <name>', optimizerNames.join(', '), choice(optimizerNames), {
     initial: defaultRun.optimizer,
   }),
-  momentum: setting('--momentum <x>', "of SGD and RMSprop (default: the optimizer's)", real(0, 1, true)),
+  momentum: setting(
+    '--momentum <x>',
+    "of SGD and RMSprop (default: the recipe's, or the optimizer's)",
+    real(0, 1, true),
+  ),
   weightDecay: setting('--weight-decay <x>', `default: ${defaultRun.weightDecay}, or the optimizer's`, real(0, 1e6)),
   nesterov: setting('--nesterov [yes]', "Nesterov's momentum in SGD (default: true)", yes),
   alpha: setting('--alpha <x>', "RMSprop's decay of squares (default: 0.99)", real(0, 1, true)),
@@ -111,7 +119,7 @@ export const trainSettings = {
     `of convolutions and linear layers: network, ${initializerNames.join(', ')} (default: network)`,
     choice<'network' | InitializerName>(['network', ...initializerNames]),
   ),
-  init: setting('--init <weights>', 'begin with the weights of this model file or run', text),
+  init: setting('--init <weights>', 'begin with the weights of this run or file', text),
   freeze: setting(
     '--freeze <what>',
     'backbone (all but the head), or tensors such as stem,stage1.*: not trained',

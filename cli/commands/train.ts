@@ -4,9 +4,12 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { Command } from 'commander';
+import type { Dataset } from '../../src/data/dataset.js';
 import { DlcourseError, printable } from '../../src/errors.js';
+import type { LoadedModel } from '../../src/models/file.js';
 import type { Occasion } from '../../src/train/recipes.js';
 import type { RunReport, RunSettings } from '../../src/train/run.js';
+import type { Form } from '../../src/zoo/zoo.js';
 import {
   checkAccuracy,
   findWeights,
@@ -66,35 +69,22 @@ async function begin(flags: Flags): Promise<void> {
   const config = flags.config === undefined ? undefined : await readConfig(flags.config, trainSettings);
   const first = resolveSettings(trainSettings, flags, config);
   const { values } = first;
-  const { findNetwork, formFor, buildNetwork, networkNames } = await import('../../src/zoo/zoo.js');
-  const { beginWith, modelFor, openingFor } = await import('../../src/train/initial.js');
+  const { beginWith, openingFor } = await import('../../src/train/initial.js');
   const { withOptions } = await import('../../src/layers/rewrite.js');
   const { makeRecipe } = await import('../../src/train/recipe.js');
   // What can be wrong without looking at the data is found before that.
   makeRecipe(recipeOf(first));
   const folder = runFolder(values.out, values.name);
   const from = values.init === undefined ? undefined : await initialModel(values.init, line => ui.notice(line));
-  // With --init, the model comes from there unless it is named.
-  const named = from && first.origins['model'] === 'default' ? undefined : await findNetwork(values.model!);
-  const name = named?.name ?? from!.model.name;
-  if (!named && values.form !== undefined)
-    throw usage(
-      '--form',
-      'expected --model beside it, for the network comes from --init',
-      'leave one out, or add the other',
-    );
+  const choice = await chooseNetwork(first, from);
+  const { name, named } = choice;
   if (values.recipe !== 'quick') await publishedFor(name, values);
   const stop = stopSignal('train', () => onStop(ui));
 
-  const opening = from ? { ...openOptions(values), ...openingFor(from, values.input) } : openOptions(values);
+  const opening = { ...openOptions(values), ...(from ? openingFor(from, values.input) : {}) };
   const { source, dataset } = await openData(ui, values.data!, opening, stop);
-  const { height, width, channels } = dataset.image;
-  const input = [height, width, channels] as const;
-  const network = networkNames.includes(name) ? await findNetwork(name) : undefined;
-  const form = network && formFor(network, height, width, values.form);
-  const plain = named
-    ? await buildNetwork(name, input, dataset.classes.length, { form, auxiliary: true })
-    : modelFor(from!.model, dataset.classes.length, input);
+  const { plain, form } = await modelFor(choice, from, dataset, values.form);
+  const { height, width } = dataset.image;
   const proposed = await proposal(first, {
     ...{ network: name, form: form ?? 'imagenet', input: [height, width], epochs: values.epochs! },
     ...{ trainImages: dataset.splits.train.length, initialised: from !== undefined },
@@ -106,17 +96,17 @@ async function begin(flags: Flags): Promise<void> {
   const model = withOptions(plain, settings.values);
   const init = from && beginWith(from, model, dataset.classes, shown(from.file));
   stop.throwIfAborted();
+  const { model: _, ...chosen } = settings.written;
   const written: Record<string, string> = {
-    ...settings.written,
+    ...(named ? { model: name } : {}),
+    ...chosen,
     data: source,
-    model: name,
     lr: String(recipe.lr),
     weightDecay: String(recipe.weightDecay),
     momentum: String(recipe.momentum),
     ...(named && form ? { form } : {}),
     ...(from ? { init: from.file } : {}),
   };
-  if (!named) delete written['model'];
   const origins = {
     lr: 'default',
     weightDecay: 'default',
@@ -139,11 +129,42 @@ async function begin(flags: Flags): Promise<void> {
   });
 }
 
+type Given = LoadedModel & { readonly file: string };
+
 /** The model that a training begins with, and its file as it can be found from anywhere. */
-async function initialModel(given: string, onNotice: (line: string) => void) {
+async function initialModel(given: string, onNotice: (line: string) => void): Promise<Given> {
   const { loadModel } = await import('../../src/models/file.js');
   const file = resolve((await findWeights(given)).file);
   return { ...(await loadModel(file, { onNotice })), file };
+}
+
+interface Choice {
+  readonly name: string;
+  /** The network is one of the zoo, by its name; else the model comes from --init. */
+  readonly named: boolean;
+}
+
+/** With --init, the model comes from there unless it is named. Throws for names and forms that cannot be. */
+async function chooseNetwork({ values, origins }: TrainSettings, from: Given | undefined): Promise<Choice> {
+  const { findNetwork } = await import('../../src/zoo/zoo.js');
+  if (!from || origins['model'] !== 'default') return { name: (await findNetwork(values.model!)).name, named: true };
+  if (values.form === undefined) return { name: from.model.name, named: false };
+  const problem = 'expected --model beside it, for the network comes from --init';
+  throw usage('--form', problem, 'leave one out, or add the other');
+}
+
+/** The model for the data's pictures and classes, and which form of the zoo's network that is, where it is one. */
+async function modelFor({ name, named }: Choice, from: Given | undefined, dataset: Dataset, asked?: Form) {
+  const { buildNetwork, findNetwork, formFor, networkNames } = await import('../../src/zoo/zoo.js');
+  const { modelFor: fitted } = await import('../../src/train/initial.js');
+  const { height, width, channels } = dataset.image;
+  const input = [height, width, channels] as const;
+  const classes = dataset.classes.length;
+  const form = networkNames.includes(name) ? formFor(await findNetwork(name), height, width, asked) : undefined;
+  const plain = named
+    ? await buildNetwork(name, input, classes, { form, auxiliary: true })
+    : fitted(from!.model, classes, input);
+  return { plain, form };
 }
 
 /** The published recipe that was asked for. Throws E_OPTION where there is none. */
