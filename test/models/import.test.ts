@@ -96,6 +96,9 @@ test('an exported checkpoint: contents at multiples of 64, counters for strict l
   const file = await openPytorch(at('e.pth'));
   expect(file.tensors.get('conv1.weight')).toMatchObject({ dtype: 'F32', shape: [16, 3, 3, 3], stride: [27, 9, 3, 1] });
   expect(file.tensors.get('linear.weight')?.shape).toEqual([10, 64]);
+  // [oc, ic, kh, kw] of what lies as [kh, kw, ic, oc] here.
+  const [theirs, ours] = [await file.float32('conv1.weight'), model.store.read('stem.conv.weight')];
+  expect(theirs[((5 * 3 + 2) * 3 + 0) * 3 + 1]).toBe(ours[((0 * 3 + 1) * 3 + 2) * 16 + 5]);
   expect(file.tensors.get('layer3.2.bn2.num_batches_tracked')).toMatchObject({ dtype: 'I64', shape: [] });
   expect([...file.tensors.keys()].filter(n => n.endsWith('num_batches_tracked')).length).toBe(19);
   expect(file.scalars.size).toBe(0);
