@@ -60,14 +60,14 @@ const separable =
     });
   };
 
-/** 3×3, ⌈n/stride⌉ windows, the mean of what lies inside; a 1×1 convolution where the width differs. */
+/** 3×3, ⌈n/stride⌉ windows; a 1×1 convolution where the width differs. Means are of what lies inside, or with zeros. */
 const pooling =
-  (pool: (kernel: number, options: PoolOptions) => Block): Part =>
+  (pool: (kernel: number, options: PoolOptions) => Block, countIncludePad = false): Part =>
   ({ width, stride, epsilon }) =>
   x => {
     const padding = [0, 1].flatMap(axis => samePadding(x.shape[axis]!, 3, stride, 1));
     return seq({
-      pool: pool(3, { stride, padding, countIncludePad: false }),
+      pool: pool(3, { stride, padding, countIncludePad }),
       ...(x.shape[2] === width ? {} : { conv: conv(width), bn: batchNorm({ epsilon }) }),
     })(x);
   };
@@ -82,6 +82,7 @@ const identity: Part =
 const operations = {
   identity,
   avg_pool3: pooling(avgPool),
+  avg_pool3_zeros: pooling(avgPool, true),
   max_pool3: pooling(maxPool),
   separable3: separable(3),
   separable5: separable(5),

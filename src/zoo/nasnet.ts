@@ -31,6 +31,11 @@ const reduction: Cell = {
   ],
   yields: [3, 4, 5, 6],
 };
+/** timm's means of strided windows count the padding. */
+const timmReduction: Cell = {
+  ...reduction,
+  sums: reduction.sums.map(row => (row[0] === 'avg_pool3' ? ['avg_pool3_zeros', row[1], row[2], row[3]] : row)),
+};
 
 interface Shape {
   /** Normal cells in each of three stages, and the width of the first. */
@@ -41,6 +46,7 @@ interface Shape {
   readonly large: boolean;
   /** What a cell behind a reduction has before it: the reduction's own predecessor instead of its input. */
   readonly skips?: boolean;
+  readonly reduction?: Cell;
   /** Rate of scheduled drop path in the last cell. */
   readonly dropPath: number;
 }
@@ -62,6 +68,7 @@ const network = (shape: Shape, info: FormInfo) => ({
   forms: { [shape.large ? 'imagenet' : 'cifar']: info },
   write: ({ classes, auxiliary }: BuildParameters): Block => {
     const { cells, width, stem, large, skips, dropPath } = shape;
+    const reducing = shape.reduction ?? reduction;
     const epsilon = large ? 1e-3 : 1e-5;
     const count = 3 * cells + (large ? 4 : 2);
     return x => {
@@ -72,19 +79,19 @@ const network = (shape: Shape, info: FormInfo) => ({
       let halved = false;
       let written = 0;
       const cell = (path: string, kind: Cell, channels: number): Tensor => {
-        const stride = kind === reduction ? 2 : 1;
+        const stride = kind === reducing ? 2 : 1;
         const rate = (dropPath * ++written) / count;
         const options = { width: channels, stride, halved, epsilon, dropPath: rate } as const;
-        halved = kind === reduction;
+        halved = kind === reducing;
         return x.model.scoped(path, () => writeCell(kind, now, previous, options));
       };
       for (const i of large ? [0, 1] : []) {
-        [previous, now] = [now, cell(`stem${i}`, reduction, width / 2 ** (2 - i))];
+        [previous, now] = [now, cell(`stem${i}`, reducing, width / 2 ** (2 - i))];
       }
       for (let stage = 0; stage < 3; stage++) {
         const channels = width * 2 ** stage;
         if (stage > 0) {
-          [previous, now] = [skips ? previous : now, cell(`reduction${stage - 1}`, reduction, channels)];
+          [previous, now] = [skips ? previous : now, cell(`reduction${stage - 1}`, reducing, channels)];
         }
         for (let i = 0; i < cells; i++) {
           [previous, now] = [now, cell(`stage${stage}.${i}`, normal, channels)];
@@ -114,13 +121,16 @@ const info = (...[side, classes, params, auxiliaryParams, multiplyAddsMillions, 
   ...{ input: [side, side, 3], classes, params, auxiliaryParams, multiplyAddsMillions, top1 },
 });
 
+const largest: Shape = { large: true, cells: 6, width: 168, stem: 96, skips: true, dropPath: 0.3 };
+
 export default defineFamily(
   { family: 'NASNet', paper: 'Learning transferable architectures for scalable image recognition', year: 2017 },
   {
     // shape; side, classes, parameters (without, with the auxiliary classifier), multiply-adds in millions, accuracy
-    nasnet_a_large: network(
-      { large: true, cells: 6, width: 168, stem: 96, skips: true, dropPath: 0.3 },
-      info(331, 1000, 88_753_150, 93_320_934, 23783.41, 0.827),
+    nasnet_a_large: network(largest, info(331, 1000, 88_753_150, 93_320_934, 23783.41, 0.827)),
+    nasnet_a_large_timm: network(
+      { ...largest, reduction: timmReduction },
+      info(331, 1000, 88_753_150, 93_320_934, 23783.41, 0.8262),
     ),
     nasnet_a_mobile: network(
       { large: true, cells: 4, width: 44, stem: 32, dropPath: 0 },

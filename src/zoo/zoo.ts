@@ -122,7 +122,7 @@ const files: readonly { names: readonly string[]; load: () => Promise<{ default:
     load: () => import('./dpn.js'),
   },
   {
-    names: ['nasnet_a_large', 'nasnet_a_mobile', 'nasnet_a_cifar'],
+    names: ['nasnet_a_large', 'nasnet_a_large_timm', 'nasnet_a_mobile', 'nasnet_a_cifar'],
     load: () => import('./nasnet.js'),
   },
   {

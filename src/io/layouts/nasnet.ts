@@ -17,17 +17,19 @@ const rules: Layout['rules'] = [
   [/^fc$/, 'last_linear'],
 ];
 
-const large = { networks: ['nasnet_a_large'], form: 'imagenet', rules } as const;
-
 export const nasnetLayouts: readonly Layout[] = [
   {
     layout: 'timm',
-    ...large,
+    networks: ['nasnet_a_large_timm'],
+    form: 'imagenet',
+    rules,
     preprocessing: { resize: 363, crop: 331, interpolation: 'cubic', ...preparations.tf },
   },
   {
     layout: 'cadene',
-    ...large,
+    networks: ['nasnet_a_large'],
+    form: 'imagenet',
+    rules,
     background: true,
     preprocessing: { resize: 354, crop: 331, interpolation: 'linear', ...preparations.tf },
   },

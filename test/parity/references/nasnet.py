@@ -1,8 +1,9 @@
-"""NASNet-A: timm's Large with an auxiliary classifier; Mobile and CIFAR from TF-slim's rules under Cadene's names."""
+"""NASNet-A: Large is timm's with an auxiliary classifier; Mobile and CIFAR are of TF-slim's rules, in Cadene's names."""
 
 import timm
 import torch
 import torch.nn.functional as F
+from timm.layers.pool2d_same import AvgPool2dSame
 from torch import nn
 
 from references import Reference
@@ -174,11 +175,15 @@ class NASNet(nn.Module):
 
 
 class Large(nn.Module):
-    """timm's network, from whose cell 11 the auxiliary classifier hangs."""
+    """timm's network, from whose cell 11 the auxiliary classifier hangs. Its strided means count the padding."""
 
-    def __init__(self, classes):
+    def __init__(self, classes, counts):
         super().__init__()
         self.net = timm.create_model("nasnetalarge", num_classes=classes)
+        for module in [] if counts else list(self.net.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, AvgPool2dSame):
+                    setattr(module, name, AvgPool(child.stride[0]))
         self.auxiliary = auxiliary(2016, 1, classes, 1e-3)
         self.net.cell_11.register_forward_hook(lambda _, inputs, x: setattr(self, "seen", x))
 
@@ -187,9 +192,9 @@ class Large(nn.Module):
         return (y, self.auxiliary(self.seen)) if self.training else y
 
 
-# From Cadene's names to dlcourse's, for the form that no one has names for.
+# From Cadene's names to dlcourse's, where no layout fits: Cadene's Large has a background class.
 OWN = (
-    (r"^reduction_cell_(\d)", r"reduction\1"),
+    (r"^cell_stem_(\d)", r"stem\1"), (r"^reduction_cell_(\d)", r"reduction\1"),
     *((rf"^cell_{6 * s + n}\.", f"stage{s}.{n}.") for s in range(3) for n in range(6)),
     (r"\.conv_1x1\.", ".input."), (r"\.conv_prev_1x1\.", ".previous."), (r"\.reduction_1\.", ".yield1."),
     (r"\.path_1\.conv", ".reduced.path1"), (r"\.path_2\.", ".reduced.path2."), (r"\.final_path_bn", ".reduced.bn"),
@@ -200,7 +205,11 @@ side = {"side": 96, "auxiliary": (0.4,)}
 
 references = {
     ("nasnet_a_large", "imagenet"):
-        Reference("timm nasnetalarge", Large, "timm", full=331, renames=((r"^net\.", ""), *AUXILIARY), **side),
+        Reference("timm nasnetalarge with TF-slim's means", lambda c: Large(c, False), full=331,
+                  renames=((r"^net\.", ""), *OWN), **side),
+    ("nasnet_a_large_timm", "imagenet"):
+        Reference("timm nasnetalarge", lambda c: Large(c, True), "timm", full=331,
+                  renames=((r"^net\.", ""), *AUXILIARY), **side),
     ("nasnet_a_mobile", "imagenet"):
         Reference("TF-slim mobile", lambda c: NASNet(c, 44, 32, 4, True, 1e-3, 1), "cadene", renames=AUXILIARY, **side),
     ("nasnet_a_cifar", "cifar"):
