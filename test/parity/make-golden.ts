@@ -30,11 +30,16 @@ const place = (g: Golden): number => 2 * (order.get(g.network) ?? 0) + (g.form =
 const again = process.argv.slice(2);
 const known = new Map(readGolden().map(g => [`${g.network} ${g.form}`, g]));
 const python = new Python();
+const referenced = new Set((await python.ask<[string, string][]>({ asked: 'list' })).map(pair => pair.join(' ')));
 for (const { network, form } of [...smallest(networks), ...others.map(([network, form]) => ({ network, form }))]) {
   const key = `${network} ${form}`;
   if (known.has(key) && !again.includes(network)) continue;
+  if (!referenced.has(key)) {
+    console.log(`${key}: no reference in test/parity/references`);
+    continue;
+  }
   const { params } = networks.find(n => n.name === network)!.forms[form]!;
-  known.set(key, await python.ask<Golden>({ golden: true, network, form, trained: params <= TRAINED }));
+  known.set(key, await python.ask<Golden>({ asked: 'golden', network, form, trained: params <= TRAINED }));
   writeGolden([...known.values()].sort((a, b) => place(a) - place(b)));
   console.log(key);
 }

@@ -27,7 +27,7 @@ export type Input = readonly [number, number, number];
 export const BATCH = 4;
 
 function layoutOf({ network, form, layout }: Pair): Layout {
-  if (layout === 'own') return { layout: 'torchvision', networks: [network], form, rules: [] };
+  if (layout === 'own') return { layout: 'dlcourse', networks: [network], form, rules: [] };
   const found = layouts.find(l => l.layout === layout && l.form === form && l.networks.includes(network));
   if (!found) throw new Error(`${network} (${form}): expected a layout '${layout}', got none; see src/io/layouts`);
   return found;

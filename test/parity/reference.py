@@ -155,16 +155,22 @@ def golden(table, network, form, trained):
     return entry | {"logits": nine(logits(model.double(), 2, r.side, r.channels).flatten().tolist())}
 
 
+def shapes(table, network, form):
+    """Names and shapes of the state_dict; no memory is taken for it."""
+    r = table[network, form]
+    with torch.device("meta"):
+        return {"layout": r.layout, "shapes": {n: list(t.shape) for n, t in r.state(r.build(r.classes)).items()}}
+
+
 def main():
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", message="TF32")
     table = all_references()
+    asks = {"answer": answer, "golden": golden, "shapes": shapes}
     for line in sys.stdin:
         request = json.loads(line)
-        if request.get("list"):
-            reply = list(table)
-        else:
-            reply = (golden if request.pop("golden", False) else answer)(table, **request)
+        asked = request.pop("asked")
+        reply = list(table) if asked == "list" else asks[asked](table, **request)
         print(json.dumps(reply), flush=True)
 
 

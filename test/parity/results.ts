@@ -21,6 +21,8 @@ export interface ParityResult {
   readonly steps: number;
   readonly allowed: number;
   readonly passed: boolean;
+  /** Whether names and shapes alone tell the network: yes, no, ambiguous, or as another. */
+  readonly recognised: string;
   readonly torch: string;
   readonly date: string;
 }
@@ -58,9 +60,10 @@ export function parityTable(results: readonly ParityResult[], networks: readonly
     `${r.side}`,
     `${r.steps.toExponential(1)} (${r.allowed.toExponential(1)})`,
     r.passed ? 'yes' : '**no**',
+    r.recognised,
   ]);
   const missing = pairs.filter(p => !known.has(key(p))).map(p => `\`${p.network}\` (${p.form})`);
-  const head = ['network', 'form', 'reference', 'side', 'logits', 'side', 'steps (allowed)', 'passed'];
+  const head = ['network', 'form', 'reference', 'side', 'logits', 'side', 'steps (allowed)', 'passed', 'recognised'];
   return [
     `**${passed} of ${pairs.length} network × form pairs passed.**`,
     ...(missing.length > 0 ? [`Not compared: ${missing.join(', ')}.`] : []),

@@ -4,8 +4,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { DlcourseError } from '../../src/errors.js';
 import { openPytorch, type PytorchFile } from '../../src/io/pytorch.js';
 import type { ForeignTensor } from '../../src/models/foreign.js';
+import { recognise } from '../../src/models/recognise.js';
 import type { Store } from '../../src/runtime/program.js';
 import { allNetworks, type Form } from '../../src/zoo/zoo.js';
 import { filled, logits, type Pair, relative, tensorsOf, train, trainable } from './pair.js';
@@ -62,8 +64,13 @@ async function statisticsError(path: string, tensors: readonly ForeignTensor[], 
   });
 }
 
-async function compare(python: Python, network: string, form: Form, folder: string): Promise<ParityResult> {
-  const answer = await python.ask<Answer>({ network, form, folder, batch: 2 });
+async function compare(
+  python: Python,
+  network: string,
+  form: Form,
+  folder: string,
+): Promise<Omit<ParityResult, 'recognised'>> {
+  const answer = await python.ask<Answer>({ asked: 'answer', network, form, folder, batch: 2 });
   const { source: reference, layout, full, side, channels, classes, torch } = answer;
   const pair: Pair = { network, form, layout };
   const small = await trainable(pair, [side, side, channels], classes);
@@ -86,25 +93,45 @@ async function compare(python: Python, network: string, form: Form, folder: stri
   };
 }
 
-async function run(words: readonly string[], { missing = false }: { missing?: boolean }): Promise<void> {
+/** Whether the weights are known for what they are by names and shapes alone; otherwise what they are taken for. */
+async function recognition(python: Python, network: string, form: Form): Promise<string> {
+  const { shapes } = await python.ask<{ shapes: Record<string, number[]> }>({ asked: 'shapes', network, form });
+  try {
+    const found = await recognise(new Map(Object.entries(shapes)), {}, 'weights');
+    return found.network === network && found.form === form ? 'yes' : `as ${found.network} (${found.form})`;
+  } catch (error) {
+    if (!(error instanceof DlcourseError)) throw error;
+    return error.code === 'E_AMBIGUOUS' ? 'ambiguous' : 'no';
+  }
+}
+
+interface Options {
+  readonly missing?: boolean;
+  readonly recognise?: boolean;
+}
+
+async function run(words: readonly string[], { missing = false, recognise: only = false }: Options): Promise<void> {
   const python = new Python();
   const folder = mkdtempSync(join(tmpdir(), 'dlcourse-parity-'));
   let failures = 0;
   try {
-    const referenced = new Set((await python.ask<[string, string][]>({ list: true })).map(pair => pair.join(' ')));
-    const done = new Set(readResults().flatMap(r => (r.passed ? [`${r.network} ${r.form}`] : [])));
+    const referenced = new Set((await python.ask<[string, string][]>({ asked: 'list' })).map(pair => pair.join(' ')));
+    const known = new Map(readResults().map(r => [`${r.network} ${r.form}`, r]));
     for (const { name, forms } of await allNetworks()) {
       for (const form of Object.keys(forms) as Form[]) {
         const pair = `${name} ${form}`;
+        const before = known.get(pair);
         if (words.length > 0 && !words.some(word => pair.includes(word))) continue;
-        if (missing && done.has(pair)) continue;
-        if (!referenced.has(pair)) {
-          console.log(`${pair}: no reference in test/parity/references`);
-          failures++;
-          continue;
-        }
+        if (missing && before?.passed) continue;
         try {
-          const result = await compare(python, name, form, folder);
+          if (!referenced.has(pair)) throw new Error('no reference in test/parity/references');
+          const recognised = await recognition(python, name, form);
+          if (only) {
+            console.log(`${pair}: recognised: ${recognised}`);
+            if (before) keepResult({ ...before, recognised });
+            continue;
+          }
+          const result = { ...(await compare(python, name, form, folder)), recognised };
           keepResult(result);
           const { logits: l, steps, allowed, passed, reference } = result;
           if (!passed) failures++;
@@ -129,5 +156,6 @@ await new Command('parity')
   .description('Compares networks with PyTorch: logits, losses and running statistics of three steps.')
   .argument('[words...]', 'parts of the names of pairs, such as resnet18 or cifar (default: all)')
   .option('--missing', 'only those that have not passed')
+  .option('--recognise', 'only whether the weights are recognised from names and shapes')
   .action(run)
   .parseAsync();

@@ -117,12 +117,12 @@ class Fire(nn.Module):
 
 
 class SmallSqueezeNet(nn.Module):
-    """Batch norm, and a bypass around those fires that keep the width, but the last."""
+    """Batch norm, and a bypass around those fires that keep the width, but the last; pools behind `pooled`."""
 
-    def __init__(self, classes):
+    def __init__(self, width, pooled, classes):
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 96, 3, padding=1), nn.BatchNorm2d(96), nn.ReLU(), nn.MaxPool2d(2))
-        i = 96
+        self.stem = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2))
+        self.pooled, i = pooled, width
         for n, e in enumerate((64, 64, 128, 128, 192, 192, 256, 256), 2):
             setattr(self, f"fire{n}", Fire(i, e // 4, e))
             i = 2 * e
@@ -133,19 +133,28 @@ class SmallSqueezeNet(nn.Module):
         for n in range(2, 10):
             y = getattr(self, f"fire{n}")(x)
             x = x + y if n in (3, 5, 7) else y
-            if n in (4, 8):
+            if n in self.pooled:
                 x = F.max_pool2d(x, 2)
         return mean(self.conv10(x))
 
 
+def squeezenet(width, pooled):
+    return lambda classes: SmallSqueezeNet(width, pooled, classes)
+
+
+# From weiaicunzai's names to dlcourse's.
+own = ((r"^stem\.0", "conv1.conv"), (r"^stem\.1", "conv1.bn"), (r"expand_(.x.)\.", r"expand.expand\1."),
+       (r"(squeeze|expand.x.)\.0", r"\1.conv"), (r"(squeeze|expand.x.)\.1", r"\1.bn"))
 references = (
     {("lenet5", "cifar"): Reference("LeCun et al. 1998, dense C3", LeNet5, side=28, full=28, channels=1, classes=10),
      ("lenet", "cifar"): Reference("kuangliu LeNet", KuangliuLeNet, "kuangliu", **cifar | {"side": 32}),
      ("alexnet_grouped", "imagenet"): Reference("paper", alexnet(True, False), side=99, full=227),
      ("alexnet_grouped", "cifar"): Reference("paper, for CIFAR", alexnet(True, True), **cifar | {"side": 32}),
      ("alexnet", "cifar"): Reference("torchvision alexnet, for CIFAR", alexnet(False, True), **cifar | {"side": 32}),
-     ("squeezenet1_0", "cifar"): Reference("weiaicunzai squeezenet", SmallSqueezeNet, "weiaicunzai",
-                                           **cifar | {"classes": 100})}
+     ("squeezenet1_0", "cifar"): Reference("weiaicunzai squeezenet", squeezenet(96, (4, 8)), "weiaicunzai",
+                                           **cifar | {"classes": 100}),
+     ("squeezenet1_1", "cifar"): Reference("weiaicunzai squeezenet, as 1.1", squeezenet(64, (3, 5)), renames=own,
+                                           **cifar)}
     | {(name, "imagenet"): torchvision(name, side=side) for name, side in
        (("alexnet", 95), ("squeezenet1_0", 64), ("squeezenet1_1", 64))}
     | {(name + bn, "imagenet"): torchvision(name + bn) for name in COLUMNS for bn in ("", "_bn")}
