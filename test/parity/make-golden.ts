@@ -8,7 +8,6 @@ import { Python } from './python.js';
 /** Networks that are built otherwise than the smallest of their paper and form. */
 const others: readonly (readonly [network: string, form: Form])[] = [
   ['lenet', 'cifar'],
-  ['alexnet', 'imagenet'],
   ['alexnet', 'cifar'],
   ['vgg11_bn', 'cifar'],
   ['googlenet_2014', 'imagenet'],
@@ -17,7 +16,6 @@ const others: readonly (readonly [network: string, form: Form])[] = [
   ['resnext29_32x4d', 'cifar'],
   ['preact_resnet18', 'cifar'],
   ['se_resnet50', 'imagenet'],
-  ['se_resnet50_v1_5', 'imagenet'],
   ['dpn68_timm', 'imagenet'],
   ['mobilenet_v1_symmetric_x0_25', 'imagenet'],
   ['shufflenet_v1_g3_x0_5', 'imagenet'],
