@@ -31,16 +31,18 @@ export const writeGolden = (answers: readonly Golden[]): void =>
 /** Networks with more are left out: their weights alone would take the tests a minute. */
 const LARGEST = 30e6;
 
-/** What golden answers must cover: of each paper and form the smallest network. */
-export function smallest(networks: readonly Network[]): { network: string; form: Form }[] {
+/** Papers and forms of which no network has an answer: the smallest network of each. */
+export function uncovered(networks: readonly Network[], golden: readonly Pair[]): { network: string; form: Form }[] {
+  const answered = new Set(golden.map(g => `${g.network} ${g.form}`));
   const found = new Map<string, { network: string; form: Form; params: number }>();
+  const covered = new Set<string>();
   for (const { name, paper, forms } of networks) {
     for (const [form, { params }] of Object.entries(forms) as [Form, { params: number }][]) {
-      if (params > LARGEST) continue;
       const key = `${paper} ${form}`;
-      if (params < (found.get(key)?.params ?? Number.POSITIVE_INFINITY))
-        found.set(key, { network: name, form, params });
+      if (answered.has(`${name} ${form}`)) covered.add(key);
+      if (params > LARGEST || params >= (found.get(key)?.params ?? Number.POSITIVE_INFINITY)) continue;
+      found.set(key, { network: name, form, params });
     }
   }
-  return [...found.values()];
+  return [...found].flatMap(([key, pair]) => (covered.has(key) ? [] : [pair]));
 }

@@ -2,7 +2,7 @@
 // those of the named networks anew.
 
 import { allNetworks, type Form } from '../../src/zoo/zoo.js';
-import { type Golden, readGolden, smallest, TRAINED, writeGolden } from './golden.js';
+import { type Golden, readGolden, TRAINED, uncovered, writeGolden } from './golden.js';
 import { Python } from './python.js';
 
 /** Networks that are built otherwise than the smallest of their paper and form. */
@@ -16,7 +16,6 @@ const others: readonly (readonly [network: string, form: Form])[] = [
   ['resnext29_32x4d', 'cifar'],
   ['preact_resnet18', 'cifar'],
   ['se_resnet50', 'imagenet'],
-  ['dpn68_timm', 'imagenet'],
   ['mobilenet_v1_symmetric_x0_25', 'imagenet'],
   ['shufflenet_v1_g3_x0_5', 'imagenet'],
   ['shufflenet_v1_g3', 'imagenet'],
@@ -29,7 +28,10 @@ const again = process.argv.slice(2);
 const known = new Map(readGolden().map(g => [`${g.network} ${g.form}`, g]));
 const python = new Python();
 const referenced = new Set((await python.ask<[string, string][]>({ asked: 'list' })).map(pair => pair.join(' ')));
-for (const { network, form } of [...smallest(networks), ...others.map(([network, form]) => ({ network, form }))]) {
+for (const { network, form } of [
+  ...uncovered(networks, readGolden()),
+  ...others.map(([network, form]) => ({ network, form })),
+]) {
   const key = `${network} ${form}`;
   if (known.has(key) && !again.includes(network)) continue;
   if (!referenced.has(key)) {

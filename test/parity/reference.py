@@ -128,7 +128,7 @@ def answer(table, network, form, folder, batch):
     """Writes weights.pth (a state_dict) and after.pth (statistics after training in float64); returns the rest."""
     r, folder = table[network, form], pathlib.Path(folder)
     model = r.build(r.classes)
-    randomise(model, r.full if r.full < 64 else max(r.side, 64), r.channels, 7, r.damped)
+    randomise(model, r.full if r.full < 64 else max(r.side, 64), r.channels, r.seed, r.damped)
     torch.save(r.state(model), folder / "weights.pth")
     out = logits(model, batch, r.full, r.channels).flatten().tolist()
     losses, lr, after, error = compare(r, model, r.classes)

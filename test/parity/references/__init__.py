@@ -30,6 +30,8 @@ class Reference:
     # Parameters that randomise() scales to a tenth: the ends of branches of very deep networks, in which rounding
     # would otherwise grow beyond 10⁻⁴ of the logits, in PyTorch too.
     damped: str = None
+    # Of the random weights. Another one where a value happens to stand within rounding of a ReLU's kink.
+    seed: int = 7
     # Substitutions that make dlcourse's paths of the module's names.
     renames: tuple = ()
 

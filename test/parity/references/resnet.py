@@ -129,7 +129,8 @@ references = (
     | {("resnext101_32x4d", "imagenet"):
        Reference("timm resnext101_32x4d", lambda classes: timm.create_model("resnext101_32x4d", num_classes=classes), "timm")}
     | {(name, "cifar"): Reference(f"torchvision {name} with a 3×3 stem", wider(*how), "torchvision",
-                                  renames=as_torchvision, **cifar) for name, how in LARGE.items()}
+                                  damped="bn3.weight" if "101_2" in name else None, renames=as_torchvision, **cifar)
+       for name, how in LARGE.items()}
     | {(f"resnext29_{g}x{b}d", "cifar"): Reference("paper", wider(g, b, [3, 3, 3]), renames=own, **cifar)
        for g, b in ((2, 64), (8, 64), (16, 64), (32, 4))}
     | {(f"resnext29_{g}x{b}d_kuangliu", "cifar"):
