@@ -50,7 +50,7 @@ export const trainSettings = {
   batchSize: setting('--batch-size <n>', 'images a step', whole(1, 2 ** 20), { initial: defaultRun.batchSize }),
   lr: setting(
     '--lr <x>',
-    `largest learning rate (default: the recipe's, in quick ${defaultRun.lr} or less; or the optimizer's)`,
+    `largest learning rate (default: the recipe's, in quick ${defaultRun.lr}, or a tenth with --init; or the optimizer's)`,
     real(0, 1e6),
   ),
   backboneLr: setting('--backbone-lr <x>', 'that of all but the head (default: the same)', real(0, 1e6)),
@@ -93,7 +93,11 @@ export const trainSettings = {
     real(0, 1, true),
   ),
   ema: setting('--ema <decay>', 'moving average of the weights, such as 0.999 (default: none)', real(0, 1, true)),
-  clip: setting('--clip <norm>', 'largest gradient norm (default: none)', real(0, 1e30)),
+  clip: setting(
+    '--clip <norm>',
+    `largest gradient norm, 0 for any (default: the recipe's, in quick ${defaultRun.clip})`,
+    real(0, 1e30),
+  ),
   accumulate: setting('--accumulate <n>', 'micro-batches a step, to need less memory (default: 1)', whole(1, 65_536)),
   patience: setting(
     '--patience <epochs>',

@@ -89,7 +89,6 @@ async function begin(flags: Flags): Promise<void> {
     ...{ network: name, form: form ?? 'imagenet', input: [height, width], epochs: values.epochs! },
     ...{ trainImages: dataset.splits.train.length, initialised: from !== undefined },
     batchSize: first.origins['batchSize'] === 'default' ? undefined : values.batchSize,
-    normalised: plain.config.layers.some(node => node.kind.endsWith('_norm')),
   });
   const settings = resolveSettings(trainSettings, flags, config, process.env, proposed);
   const recipe = makeRecipe(recipeOf(settings));

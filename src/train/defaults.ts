@@ -10,6 +10,7 @@ export const defaultRun = {
   lr: '0.1',
   weightDecay: '0.0005',
   momentum: '0.9',
+  clip: '1',
   schedule: 'one_cycle',
   augment: 'crop=4,flip',
   seed: '1',
