@@ -198,7 +198,8 @@ const show = (shape: readonly number[]): string => (shape.length === 0 ? 'one nu
 
 function choose(found: readonly Recognised[], where: string): Recognised {
   const kinds = (list: readonly Recognised[]): number => new Set(list.map(r => `${r.network} ${r.form}`)).size;
-  const usual = found.filter(r => r.classes === publishedClasses[r.form]);
+  // A file without the background row that the layout's own files have is rather another's.
+  const usual = found.filter(r => r.classes === publishedClasses[r.form] && r.layout.background !== false);
   if (kinds(found) === 1) return (usual[0] ?? found[0])!;
   if (kinds(usual) === 1) return usual[0]!;
   const names = found.map(r => `${r.network} (form ${r.form}, ${r.layout.layout})`);
