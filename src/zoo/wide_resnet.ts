@@ -8,7 +8,7 @@ import { residualNetwork } from './resnet.js';
 import { defineFamily, published } from './zoo.js';
 
 export default defineFamily(
-  { family: 'ResNet', paper: 'Wide residual networks', year: 2016 },
+  { family: 'Wide ResNet', paper: 'Wide residual networks', year: 2016 },
   {
     wide_resnet50_2: {
       forms: published({ cifar: [66_847_050, 3684.39], imagenet: [68_883_240, 11398.02, 0.7847] }),
