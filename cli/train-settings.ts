@@ -47,7 +47,12 @@ export const trainSettings = {
     },
   ),
   epochs: setting('--epochs <n>', 'passes over the training images', whole(1), { initial: defaultRun.epochs }),
-  batchSize: setting('--batch-size <n>', 'images a step', whole(1, 2 ** 20), { initial: defaultRun.batchSize }),
+  batchSize: setting(
+    '--batch-size <n>',
+    'images a step; recipes take fewer where there are few images',
+    whole(1, 2 ** 20),
+    { initial: defaultRun.batchSize },
+  ),
   lr: setting(
     '--lr <x>',
     `largest learning rate (default: the recipe's, in quick ${defaultRun.lr}, or a tenth with --init; or the optimizer's)`,

@@ -457,16 +457,25 @@ export function publishedRecipe(network: string, form: Form): PublishedRecipe | 
 /**
  * One good default for every network: that of the default run. Clipping is for networks without norms, which learn at
  * the rate of the others then: LeNet reaches 89 % in 25 epochs on the embedded pictures, 76 % at a tenth of the rate
- * without. Trained weights take a tenth of the rate, for they would be lost.
+ * without. Few pictures are learned in small batches: ShuffleNet v2 ×0.5 reaches 94 % in 12 epochs of 250 steps, 67 %
+ * in 12 of 63. Trained weights take a tenth of the rate, for they would be lost.
  */
-export function quickRecipe({ initialised }: Pick<Occasion, 'initialised'>): WrittenRecipe {
-  const { batchSize, optimizer, lr, weightDecay, momentum, clip, schedule, augment } = defaultRun;
+export function quickRecipe({
+  initialised,
+  trainImages,
+}: Pick<Occasion, 'initialised' | 'trainImages'>): WrittenRecipe {
+  const { optimizer, lr, weightDecay, momentum, clip, schedule, augment } = defaultRun;
   const rate = Number(lr) * (initialised ? 0.1 : 1);
+  const batchSize = String(halved(Number(defaultRun.batchSize), trainImages, 200, 16));
   return { batchSize, optimizer, lr: number(rate), weightDecay, momentum, clip, schedule, augment };
 }
 
-/** Steps an epoch below which a published batch is made smaller. */
-const STEPS = 50;
+/** The batch size, halved until an epoch has so many steps, but not below the smallest. */
+function halved(batchSize: number, images: number, steps: number, smallest: number): number {
+  let size = batchSize;
+  while (size >= 2 * smallest && size % 2 === 0 && images / size < steps) size /= 2;
+  return size;
+}
 
 /**
  * A published recipe fitted to the data and the epochs at hand: milestones and warm-up come at the same share of the
@@ -474,10 +483,7 @@ const STEPS = 50;
  * (Goyal et al. 2017, section 2.1), whoever chose that; shifts are the same share of the side.
  */
 export function fittedRecipe(row: PublishedRecipe, at: Occasion): WrittenRecipe {
-  let batchSize = at.batchSize ?? row.batchSize;
-  if (at.batchSize === undefined) {
-    while (batchSize >= 16 && batchSize % 2 === 0 && at.trainImages / batchSize < STEPS) batchSize /= 2;
-  }
+  const batchSize = at.batchSize ?? halved(row.batchSize, at.trainImages, 50, 8);
   const epochs = (published: number): string => number((published / row.length) * at.epochs);
   const shift = row.shift === undefined ? 0 : Math.max(1, Math.round(row.shift * Math.min(...at.input)));
   const optional = {

@@ -107,8 +107,10 @@ describe('a published recipe is fitted', () => {
   });
 });
 
-test('the quick recipe is the default run; rates are lower for trained weights', () => {
-  expect([false, true].map(initialised => quickRecipe({ initialised })['lr'])).toEqual(['0.1', '0.01']);
+test('the quick recipe is the default run; rates are lower for trained weights, batches smaller for few pictures', () => {
+  expect([false, true].map(initialised => quickRecipe({ ...occasion(), initialised })['lr'])).toEqual(['0.1', '0.01']);
+  const batches = [50_000, 12_800, 12_799, 4000, 10].map(n => quickRecipe(occasion({ trainImages: n }))['batchSize']);
+  expect(batches).toEqual(['64', '64', '32', '16', '16']);
   const { recipe: _, ...initial } = settingsOf({}).written;
   const { lr, momentum, weightDecay, clip, ...quick } = quickRecipe(occasion());
   expect(initial).toMatchObject(quick);
