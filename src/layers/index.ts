@@ -7,5 +7,5 @@ export type { LayerNode, StateSpec } from './layer.js';
 export { type Block, Model, type ModelConfig, named, seq, sideOutput, type Tensor } from './model.js';
 export * from './normalization.js';
 export * from './pooling.js';
-export { type ModelOptions, withOptions } from './rewrite.js';
+export { excitation, type ModelOptions, withOptions } from './rewrite.js';
 export { type LayerSummary, type Summary, showSummary, summarize } from './summary.js';

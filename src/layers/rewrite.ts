@@ -195,19 +195,25 @@ export const withSqueezeExcitation = (model: Model, reduction = 16): Model => {
   });
 };
 
-/** The gate itself: x n×h×w×c to the same shape. */
-const squeezeExcitation =
-  (reduction: number): Block =>
+/** σ(W₂ relu(W₁ mean(x))), the factor of each channel: n×h×w×c to n×c, with ⌊c / reduction⌋ between, at least 1. */
+export const excitation =
+  (reduction = 16): Block =>
   x => {
     const c = x.shape.at(-1)!;
-    const gate = seq({
+    return seq({
       pool: globalAvgPool(),
       fc1: linear(Math.max(1, Math.floor(c / reduction))),
       relu: relu(),
       fc2: linear(c),
       sigmoid: activate('sigmoid'),
-    });
-    const s = gate(x);
+    })(x);
+  };
+
+/** x · excitation(x): n×h×w×c to the same shape. */
+const squeezeExcitation =
+  (reduction: number): Block =>
+  x => {
+    const s = excitation(reduction)(x);
     return x.model.scoped('scale', () => scaleChannels(x, s));
   };
 

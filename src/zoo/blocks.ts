@@ -7,12 +7,9 @@ import {
   batchNorm,
   type ConvOptions,
   conv2d,
-  globalAvgPool,
-  linear,
-  relu,
+  excitation,
   scaleChannels,
   seq,
-  sigmoid,
 } from '../layers/index.js';
 import type { Block } from '../layers/model.js';
 import type { ActivationName } from '../ops/activations.js';
@@ -31,11 +28,9 @@ export const convBn = (
   });
 };
 
-/** x · σ(W₂ relu(W₁ mean(x))), with c/16 channels between (Hu et al. 2017, section 3). */
+/** x · excitation(x), with c/16 channels between (Hu et al. 2017, section 3). */
 export const squeezeExcite: Block = x => {
-  const c = x.shape[2]!;
-  const gate = seq({ pool: globalAvgPool(), fc1: linear(c / 16), relu: relu(), fc2: linear(c), sigmoid: sigmoid() });
-  const s = x.model.scoped('gate', () => gate(x));
+  const s = x.model.scoped('gate', () => excitation()(x));
   return x.model.scoped('scale', () => scaleChannels(x, s));
 };
 
