@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import type { ImageFormat } from '../src/data/image.js';
 import { DlcourseError, printable } from '../src/errors.js';
 import { packageRoot } from '../src/native.js';
+import { CheckFailed } from './failure.js';
 import { progressModes, type UiOptions } from './ui.js';
 import { choice, option } from './values.js';
 
@@ -105,24 +106,6 @@ export function shown(path: string): string {
 export async function openDecoders(formats: readonly ImageFormat[] = []): Promise<void> {
   const { baseFormats, restrictSharp } = await import('../src/data/image.js');
   await restrictSharp([...baseFormats, ...formats]);
-}
-
-/** An accuracy gate that was missed; the result is printed all the same. */
-export class CheckFailed extends DlcourseError {
-  constructor(
-    readonly result: object,
-    where: string,
-    wanted: number,
-    got: number,
-  ) {
-    super({
-      code: 'E_MIN_ACCURACY',
-      class: 'checkFailed',
-      where,
-      problem: `expected a test accuracy of at least ${wanted}, got ${got}`,
-      hint: 'train longer, or lower --min-accuracy',
-    });
-  }
 }
 
 /** Throws CheckFailed when `top1` is below the gate (or not a number). */

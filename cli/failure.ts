@@ -26,6 +26,24 @@ export function failureOf(error: unknown): Failure {
   return { code: 'E_INTERNAL', exit: 70, message: printable(`internal: ${message}; ${hint}`), hint };
 }
 
+/** An accuracy gate that was missed; the result is printed all the same. */
+export class CheckFailed extends DlcourseError {
+  constructor(
+    readonly result: object,
+    where: string,
+    wanted: number,
+    got: number,
+  ) {
+    super({
+      code: 'E_MIN_ACCURACY',
+      class: 'checkFailed',
+      where,
+      problem: `expected a test accuracy of at least ${wanted}, got ${got}`,
+      hint: 'train longer, or lower --min-accuracy',
+    });
+  }
+}
+
 /** The status of a process that a signal ended: 128 + the signal's number. */
 export const signalStatus = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 export type StopSignal = keyof typeof signalStatus;

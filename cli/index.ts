@@ -1,16 +1,23 @@
 #!/usr/bin/env node
 // The command line: parse, run, and end with a documented status.
 
+import * as module from 'node:module';
+import { join } from 'node:path';
 import { CommanderError } from 'commander';
-import { CheckFailed } from './common.js';
-import { failureOf } from './failure.js';
+import { CheckFailed, failureOf } from './failure.js';
 import { received } from './interrupt.js';
 import { program } from './program.js';
-import { clearLive } from './ui.js';
 
 // `dlcourse models | head`: a reader that has enough is no failure.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 74));
+}
+
+// Node 22.8 and newer keep what V8 made of the files that are loaded from here on.
+const { enableCompileCache } = module as { enableCompileCache?: (folder: string) => unknown };
+if (enableCompileCache) {
+  const { cacheFolder } = await import('../src/data/locations.js');
+  enableCompileCache(join(cacheFolder(), 'compiled'));
 }
 
 const asked = (flag: string): boolean => process.argv.includes(flag);
@@ -18,10 +25,10 @@ const asked = (flag: string): boolean => process.argv.includes(flag);
 process.on('uncaughtException', end);
 
 try {
-  await program().parseAsync();
+  await (await program(process.argv.slice(2))).parseAsync();
 } catch (error) {
   if (error instanceof CommanderError && error.exitCode === 0) process.exit(0);
-  clearLive();
+  (await import('./ui.js')).clearLive();
   if (asked('--debug')) console.error(error);
   end(error);
 }

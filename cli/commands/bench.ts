@@ -22,7 +22,6 @@ interface Options {
 
 export const bench = (): Command =>
   new Command('bench')
-    .summary('measure the speed of kernels and networks')
     .description('Measures convolutions and a matrix product (--kernels, the default), or a network (--model).')
     .addHelpText(
       'before',

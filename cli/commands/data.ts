@@ -14,7 +14,6 @@ import { option, size, text, whole } from '../values.js';
 export const data = (): Command => {
   const command = new Command('data');
   return command
-    .summary('list, get, inspect and draw data sets')
     .description('Lists, fetches, inspects and draws data sets.')
     .addHelpText(
       'before',

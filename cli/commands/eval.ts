@@ -36,7 +36,6 @@ type Flags = OutputOptions & Record<string, unknown>;
 
 export const evaluation = (): Command => {
   const command = new Command('eval')
-    .summary('measure a trained network')
     .description('Measures a model on the test images of the data it was trained on, or of others.')
     .argument('<run|weights>', 'a run folder, or a model file')
     .addHelpText(

@@ -17,7 +17,6 @@ interface Flags extends OutputOptions {
 export const exporting = (): Command =>
   withOutput(
     new Command('export')
-      .summary('write weights that PyTorch loads')
       .description(
         'Writes the weights of a run or a model file in the names of another program: a checkpoint that\n' +
           'torch.load(weights_only=True) reads, or safetensors, each for load_state_dict(strict=True).',

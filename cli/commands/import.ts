@@ -24,7 +24,6 @@ interface Flags extends OutputOptions {
 export const importing = (): Command =>
   withOutput(
     new Command('import')
-      .summary('take over weights of PyTorch users')
       .description(
         'Reads weights that another program trained and writes a model file, with preprocessing and names of classes.\n' +
           'PyTorch checkpoints (.pth .pt .th .tar .bin, zip and older) and safetensors are read, as data: nothing in\n' +

@@ -8,7 +8,6 @@ import { version } from '../version.js';
 
 export const info = (): Command =>
   new Command('info')
-    .summary('show version, instruction set, threads and memory')
     .description('Shows what is installed and what this machine offers. DLCOURSE_ISA chooses a lower instruction set.')
     .addHelpText('before', examples('dlcourse info', 'DLCOURSE_ISA=avx2 dlcourse info'))
     .option('--json', 'print one JSON object')

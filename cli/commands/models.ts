@@ -36,7 +36,6 @@ interface FormEntry {
 
 export const models = (): Command =>
   new Command('models')
-    .summary('list the networks, show the layers of one, or draw it')
     .description(
       'Lists the networks with papers, parameters, multiply-adds and published accuracy; with a name, shows the layers of ' +
         'that one, and with --svg draws them.',

@@ -5,6 +5,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { DlcourseError, printable } from '../../src/errors.js';
+import type { LoadedModel } from '../../src/models/file.js';
 import type { Answer } from '../../src/train/classify.js';
 import { defaultWeights, findWeights, type OutputOptions, openDecoders, shown, withOutput } from '../common.js';
 import { examples } from '../examples.js';
@@ -35,7 +36,6 @@ const logitsFile: Kind<string> = {
 
 export const predict = (): Command => {
   const command = new Command('predict')
-    .summary('name what is on pictures')
     .description(
       'Names what is on pictures: files, folders (all pictures below them), or patterns with *, ? and **.\n' +
         'Without --weights, the newest finished run below ./runs answers, else the weights that come with dlcourse.',
@@ -70,12 +70,11 @@ async function answerAll(images: string[], options: Options): Promise<void> {
   if (options.tensor !== undefined) checkNoCut(cut);
   const stop = stopSignal('predict');
   const weights = await (options.weights === undefined ? defaultWeights() : findWeights(options.weights));
-  const { loadModel } = await import('../../src/models/file.js');
-  const { withCut } = await import('../../src/models/pictures.js');
+  const loading = load(ui, weights.file, cut);
+  loading.catch(() => {}); // met where it is awaited
   const { Classifier } = await import('../../src/train/classify.js');
-  const given = await loadModel(weights.file, { onNotice: line => ui.notice(line) });
-  const loaded = cut.resize || cut.crop ? withCut(given, cut, shown(weights.file)) : given;
-  ui.notice(`using ${shown(weights.file)}`);
+  const { top, threads, formats } = options;
+  const classifier = new Classifier(loading, { top, threads, formats, crops: cut.crops });
 
   const answers: Answer[] = [];
   const failed: { file: string; error: Failure }[] = [];
@@ -87,20 +86,20 @@ async function answerAll(images: string[], options: Options): Promise<void> {
     ui.clear();
     process.stderr.write(`dlcourse: ${failure.message}\n`);
   };
-  const { top, threads, formats } = options;
-  const classifier = new Classifier(loaded, { top, threads, formats, crops: cut.crops });
   const answer = (one: Answer): void => {
     answers.push(one);
     show(ui, one, options.logits === true);
   };
   if (options.tensor !== undefined) {
     const file = options.tensor;
+    const loaded = await loading;
     const rows = async () => {
       const { source, nameOf } = await tensorSource(file, loaded);
       for (const one of await classifier.rows(source, nameOf)) answer(one);
     };
     await rows().catch(error => fail(file, error));
   }
+  // Pictures are decoded while the model is on its way.
   const files = await expand(images, fail);
   if (files.length > 0) await openDecoders(formats);
   for await (const one of classifier.pictures(files, shown(weights.file))) {
@@ -108,17 +107,29 @@ async function answerAll(images: string[], options: Options): Promise<void> {
     if ('error' in one) fail(one.name, one.error);
     else answer(one);
   }
+  const { model, card } = await loading;
   if (typeof options.logits === 'string') {
-    await writeLogits(options.logits, answers, loaded.card.classes);
+    await writeLogits(options.logits, answers, card.classes);
     ui.notice(`wrote ${shown(options.logits)}`);
   }
   const listed = answers.map(({ name, predictions, scores }) => {
     return { file: name, predictions, ...(options.logits === true ? { logits: [...scores] } : {}) };
   });
-  const result = { model: loaded.model.name, weights: weights.file, images: listed };
+  const result = { model: model.name, weights: weights.file, images: listed };
   ui.result(failed.length > 0 ? { ...result, failed } : result);
   // One bad file stops nothing, but the status says so.
   if (failed[0]) process.exitCode = failed[0].error.exit;
+}
+
+/** The model, prepared for pictures as the options say. */
+async function load(ui: Ui, file: string, cut: Values<typeof pictureSettings>): Promise<LoadedModel> {
+  const [{ loadModel }, { withCut }] = await Promise.all([
+    import('../../src/models/file.js'),
+    import('../../src/models/pictures.js'),
+  ]);
+  const given = await loadModel(file, { onNotice: line => ui.notice(line) });
+  ui.notice(`using ${shown(file)}`);
+  return cut.resize || cut.crop ? withCut(given, cut, shown(file)) : given;
 }
 
 function show(ui: Ui, { name, predictions, scores }: Answer, withLogits: boolean): void {

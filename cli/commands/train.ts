@@ -39,7 +39,6 @@ type Flags = OutputOptions & Record<string, unknown> & { resume?: string; config
 
 export const train = (): Command => {
   const command = new Command('train')
-    .summary('train a network')
     .description(
       'Trains a network on images, in a new folder below runs/. Without options: a small network on the embedded pictures.\n' +
         'Each setting may also stand in DLCOURSE_<NAME> or in a --config file; a flag goes before both.',

@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url';
 /**
  * The cache folder: `DLCOURSE_CACHE` if set, else `dlcourse` in the system's cache folder for this user
  * (`$XDG_CACHE_HOME` or `~/.cache`; `~/Library/Caches` on macOS; `%LOCALAPPDATA%\dlcourse\Cache` on Windows).
- * Holds `datasets/<name>` (what `data get` fetched), `downloads` (unfinished ones), `packed` (decoded images) and
- * `index` (digests of files seen). Everything in it can be deleted at any time.
+ * Holds `datasets/<name>` (what `data get` fetched), `downloads` (unfinished ones), `packed` (decoded images), `index`
+ * (digests of files seen) and `compiled` (code, see cli/index.ts). Everything in it can be deleted at any time.
  */
 export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
   if (env['DLCOURSE_CACHE']) return path.resolve(env['DLCOURSE_CACHE']);

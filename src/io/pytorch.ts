@@ -46,7 +46,7 @@ export type { PytorchTensorInfo, Scalar, Storage } from './pytorch-tree.js';
 export async function openPytorch(path: string, options: { fs?: FileSystem } = {}): Promise<PytorchFile> {
   const { file, size } = await openForReading(path, options.fs ?? nodeFileSystem);
   try {
-    const read: ReadBytes = (begin, end) => readRange(file, path, begin, end);
+    const read = inBlocks((begin, end) => readRange(file, path, begin, end), size);
     const start = await read(0, Math.min(4, size));
     const isZip = Buffer.from(start).equals(Buffer.from('PK\x03\x04', 'latin1'));
     const isTar = !isZip && (await isTarArchive(read, size));
@@ -55,7 +55,7 @@ export async function openPytorch(path: string, options: { fs?: FileSystem } = {
     }
     const { checkpoint, places } = await (isZip ? openZip : isTar ? openTar : openLegacy)(read, size, path);
     checkViews(checkpoint, size, path);
-    return new PytorchFile(path, checkpoint, places, file);
+    return new PytorchFile(path, checkpoint, places, file, read);
   } catch (error) {
     await file.close().catch(() => {});
     throw error;
@@ -76,6 +76,7 @@ export class PytorchFile {
     checkpoint: Checkpoint,
     private readonly places: ReadonlyMap<string, Place>,
     private readonly file: OpenFile,
+    private readonly bytesOf: ReadBytes,
   ) {
     this.tensors = checkpoint.tensors;
     this.scalars = checkpoint.scalars;
@@ -121,7 +122,7 @@ export class PytorchFile {
 
   private async read(key: string): Promise<Uint8Array> {
     const { begin, end, crc32: expected } = this.places.get(key)!;
-    const bytes = await readRange(this.file, this.path, begin, end);
+    const bytes = await this.bytesOf(begin, end);
     if (expected !== undefined) checkBytes(bytes, expected, `${this.path}: storage ${key}`);
     return bytes;
   }
@@ -253,16 +254,24 @@ function gather({ dtype, shape, stride, offset }: PytorchTensorInfo, storage: Ui
   const array = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array, 8: BigUint64Array }[width];
   const from = new array(storage.buffer as ArrayBuffer, 0, storage.length / width);
   const to = new array(bytes.buffer as ArrayBuffer);
+  // Extents of 1 would be innermost loops of one turn in every 1×1 convolution.
+  const axes = shape.flatMap((extent, i) => (extent > 1 ? [i] : []));
+  const extents = axes.map(i => shape[i]!);
+  const strides = axes.map(i => stride[i]!);
   let done = 0;
   const copy = (axis: number, begin: number): void => {
-    if (isContiguous(shape, stride, axis)) {
-      const count = elementsOf(shape.slice(axis));
+    if (isContiguous(extents, strides, axis)) {
+      const count = elementsOf(extents.slice(axis));
       to.set(from.subarray(begin, begin + count) as never, done);
       done += count;
-    } else if (axis === shape.length - 1) {
-      for (let i = 0; i < shape[axis]; i++) to[done++] = from[begin + i * stride[axis]];
+      return;
+    }
+    const extent = extents[axis]!;
+    const step = strides[axis]!;
+    if (axis === extents.length - 1) {
+      for (let i = 0, at = begin; i < extent; i++, at += step) to[done++] = from[at]!;
     } else {
-      for (let i = 0; i < shape[axis]; i++) copy(axis + 1, begin + i * stride[axis]);
+      for (let i = 0; i < extent; i++) copy(axis + 1, begin + i * step);
     }
   };
   copy(0, offset);
@@ -281,6 +290,25 @@ function isContiguous(shape: readonly number[], stride: readonly number[], axis:
 
 function elementsOf(shape: readonly number[]): number {
   return shape.reduce((product, extent) => product * extent, 1);
+}
+
+const blockBytes = 2 ** 20;
+
+/**
+ * Serves short reads from the block that begins with the last one outside: most tensors are small, and in an archive
+ * each has a header before it.
+ */
+function inBlocks(read: ReadBytes, size: number): ReadBytes {
+  let block: { begin: number; end: number; bytes: Promise<Uint8Array> } | undefined;
+  return async (begin, end) => {
+    if (end - begin > blockBytes / 4) return read(begin, end);
+    if (!block || begin < block.begin || end > block.end) {
+      const last = Math.max(end, Math.min(begin + blockBytes, size));
+      block = { begin, end: last, bytes: read(begin, last) };
+    }
+    const from = block.begin;
+    return (await block.bytes).slice(begin - from, end - from);
+  };
 }
 
 /** The bytes from `begin` to `end`, in memory of their own. */

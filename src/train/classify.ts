@@ -49,11 +49,13 @@ const BATCH = 32;
 
 /** A model that answers. */
 export class Classifier {
-  readonly #loaded: LoadedModel;
+  readonly #loaded: Promise<LoadedModel>;
   readonly #options: ClassifierOptions;
 
-  constructor(loaded: LoadedModel, options: ClassifierOptions = {}) {
-    this.#loaded = loaded;
+  /** @param loaded may still be on its way: the first pictures are decoded meanwhile. */
+  constructor(loaded: LoadedModel | Promise<LoadedModel>, options: ClassifierOptions = {}) {
+    this.#loaded = Promise.resolve(loaded);
+    this.#loaded.catch(() => {}); // met where it is awaited
     this.#options = options;
   }
 
@@ -65,39 +67,39 @@ export class Classifier {
    * @param where names the model in errors.
    */
   async *pictures(files: readonly string[], where: string): AsyncGenerator<Answer | Unread> {
+    if (files.length === 0) return;
     const { crops = 1 } = this.#options;
-    const { preprocessing } = this.#loaded.card;
-    if (!preprocessing) throw noPreprocessing(where);
-    checkCrops(preprocessing, crops);
     const few = Math.max(1, Math.floor(BATCH / crops));
     const decode = (at: number) => {
-      const decoded = this.#decode(files.slice(at, at + few), preprocessing);
+      const decoded = this.#decode(files.slice(at, at + few), where);
       decoded.catch(() => {}); // met where it is awaited
       return decoded;
     };
-    let program: Program | undefined;
+    let next = decode(0);
+    const preprocessing = preprocessingOf(await this.#loaded, crops, where);
+    const sourceOf = (good: readonly Decoded[]): ImageSource => {
+      const pixels = Buffer.concat(good.map(one => one.pixels));
+      const labels = new Int32Array(good.length);
+      const packed = new PackedSplit(stacked(preprocessing, crops), labels, pixels, i => good[i]!.name);
+      return new ImageSource(new CroppedSplit(packed, crops), preprocessing);
+    };
+    const program = await this.#compile(sourceOf([]), Math.min(BATCH, files.length * crops));
     try {
-      let next = decode(0);
       for (let at = 0; at < files.length; at += few) {
         const decoded = await next;
         next = decode(at + few);
         const good = decoded.filter(one => 'pixels' in one);
-        const pixels = Buffer.concat(good.map(one => one.pixels));
-        const nameOf = (i: number) => good[i]!.name;
-        const packed = new PackedSplit(stacked(preprocessing, crops), new Int32Array(good.length), pixels, nameOf);
-        const source = new ImageSource(new CroppedSplit(packed, crops), preprocessing);
-        program ??= this.#compile(source, Math.min(BATCH, files.length * crops));
-        const answers = await this.#ask(program, source, nameOf);
+        const answers = await this.#ask(program, sourceOf(good), i => good[i]!.name);
         for (const one of decoded) yield 'pixels' in one ? answers.shift()! : one;
       }
     } finally {
-      program?.dispose();
+      program.dispose();
     }
   }
 
   /** Answers to rows of any source. */
   async rows(source: Source, nameOf: (row: number) => string): Promise<Answer[]> {
-    const program = this.#compile(source, Math.min(BATCH, source.length));
+    const program = await this.#compile(source, Math.min(BATCH, source.length));
     try {
       return await this.#ask(program, source, nameOf);
     } finally {
@@ -105,23 +107,20 @@ export class Classifier {
     }
   }
 
-  async #decode(files: readonly string[], preprocessing: Preprocessing): Promise<(Decoded | Unread)[]> {
+  async #decode(files: readonly string[], where: string): Promise<(Decoded | Unread)[]> {
     const { crops = 1, formats } = this.#options;
     const found: (Decoded | Unread)[] = [];
     await forEachConcurrently(files.length, async i => {
       const name = files[i]!;
-      try {
-        const picture = await loadPicture(name, preprocessing.channels, formats);
-        found[i] = { name, pixels: cropsOf(picture, preprocessing, crops) };
-      } catch (error) {
-        found[i] = { name, error };
-      }
+      const picture = await loadPicture(name, 3, formats).catch((error: unknown) => ({ error }));
+      const preprocessing = preprocessingOf(await this.#loaded, crops, where);
+      found[i] = 'error' in picture ? { name, ...picture } : { name, pixels: cropsOf(picture, preprocessing, crops) };
     });
     return found;
   }
 
-  #compile(source: Source, batch: number): Program {
-    const { model, store } = this.#loaded;
+  async #compile(source: Source, batch: number): Promise<Program> {
+    const { model, store } = await this.#loaded;
     const { threads } = this.#options;
     const graph = evaluationGraph(model, g => source.input(g));
     return new Program(graph, { batch, store, ...(threads ? { threads } : {}) });
@@ -129,11 +128,18 @@ export class Classifier {
 
   async #ask(program: Program, source: Source, nameOf: (row: number) => string): Promise<Answer[]> {
     const { top = 5 } = this.#options;
+    const { card } = await this.#loaded;
     const answers: Answer[] = [];
     await forEachAnswer(program, source, (scores, i) => {
-      const predictions = topPredictions(scores, this.#loaded.card.classes, top);
-      answers.push({ name: nameOf(i), scores: scores.slice(), predictions });
+      answers.push({ name: nameOf(i), scores: scores.slice(), predictions: topPredictions(scores, card.classes, top) });
     });
     return answers;
   }
+}
+
+/** How a model's pictures are prepared. Throws E_NO_PREPROCESSING, E_CROPS. */
+function preprocessingOf({ card }: LoadedModel, crops: CropCount, where: string): Preprocessing {
+  if (!card.preprocessing) throw noPreprocessing(where);
+  checkCrops(card.preprocessing, crops);
+  return card.preprocessing;
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { glob, isPattern } from '../../cli/glob.js';
 import { tensorSource } from '../../cli/predict-inputs.js';
+import { commands, program } from '../../cli/program.js';
 import { environmentName } from '../../cli/settings.js';
 import { bar, bytes, cut, duration, wantsColor } from '../../cli/ui.js';
 import { epochList, interval, real, size, whole } from '../../cli/values.js';
@@ -13,6 +14,17 @@ import { globalAvgPool, linear, Model, seq } from '../../src/layers/index.js';
 import { FORMAT } from '../../src/models/file.js';
 import { Store } from '../../src/runtime/program.js';
 import { scratchFolder } from './scratch.js';
+
+describe('commands', () => {
+  // A line of the help must say the same whether the command's file was loaded for it or not.
+  test.each([...commands])('$name is listed as it is declared', async ({ name, takes, summary, load }) => {
+    const declared = (await load())();
+    expect(declared.summary(summary).createHelp().subcommandTerm(declared)).toBe(`${name} ${takes}`.trimEnd());
+    const whole = await program([name]);
+    expect(whole.helpInformation()).toBe((await program([])).helpInformation());
+    expect(whole.commands.find(c => c.name() === name)!.description()).not.toBe('');
+  });
+});
 
 describe('values', () => {
   test.each([
