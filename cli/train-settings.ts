@@ -8,7 +8,7 @@ import type { Recipe } from '../src/train/recipe.js';
 import { type RecipeName, recipeNames, type WrittenRecipe } from '../src/train/recipes.js';
 import { defaultSchedule, scheduleNames } from '../src/train/schedule.js';
 import { type Resolved, setting, type Values } from './settings.js';
-import { choice, choices, epochList, interval, type Kind, real, size, text, whole, wholeOr, yes } from './values.js';
+import { choice, choices, epochList, exactHelp, interval, type Kind, real, size, text, whole, wholeOr, yes } from './values.js';
 
 const optimizerNames = Object.keys(optimizers) as OptimizerName[];
 const extraFormats = ['gif', 'tiff', 'avif'] as const;
@@ -143,6 +143,7 @@ export const trainSettings = {
       initial: defaultRun.saveEvery,
     },
   ),
+  exact: setting('--exact [yes]', exactHelp, yes),
   threads: setting('--threads <n>', 'threads, which change no result (default: all)', whole(1, 1024), { once: true }),
   out: setting('--out <dir>', 'folder of this run (default: runs/<model>-<data>-<number>)', text, { once: true }),
   name: setting('--name <name>', 'the same, below runs/', text, { once: true }),
@@ -186,6 +187,7 @@ export function recipeOf({ values: v }: TrainSettings): Partial<Recipe> {
     ema: v.ema,
     clip: v.clip,
     patience: v.patience,
+    exact: v.exact,
     threads: v.threads,
   };
 }

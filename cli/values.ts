@@ -49,6 +49,9 @@ export const choice = <const T extends string>(names: readonly T[]): Kind<T> => 
   hint: text => near(text, names),
 });
 
+/** What the flag of the exact mode says everywhere. */
+export const exactHelp = 'convolutions without Winograd: slower, with smaller rounding errors';
+
 /** Several of a list, with commas between them. */
 export const choices = <const T extends string>(names: readonly T[]): Kind<T[]> => ({
   expected: `names from ${names.join(', ')}, with commas between them`,

@@ -72,7 +72,7 @@ export interface Native {
 }
 
 /** Version of the wire between this file and addon.cc. */
-const PROTOCOL = 2;
+const PROTOCOL = 3;
 
 let loaded: Native | undefined;
 

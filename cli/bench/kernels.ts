@@ -56,10 +56,11 @@ export interface KernelBenchOptions {
   readonly batchSize: number;
   readonly threads: number;
   readonly repeats: number;
+  readonly exact: boolean;
   readonly onRow?: (done: number, total: number) => void;
 }
 
-export async function benchKernels({ batchSize, threads, repeats, onRow }: KernelBenchOptions): Promise<KernelBench> {
+export async function benchKernels({ batchSize, threads, repeats, exact, onRow }: KernelBenchOptions): Promise<KernelBench> {
   const peak = new Peak(threads);
   const measured: Omit<KernelRow, 'percentOfPeak'>[] = [];
   for (const subject of subjects) {
@@ -69,7 +70,7 @@ export async function benchKernels({ batchSize, threads, repeats, onRow }: Kerne
       const { op, size, kernel, channels } = subject;
       const perOutput = kernel ** 2 * (op === 'depthwise' ? 1 : channels);
       const flops = 2 * n * size ** 2 * channels * perOutput;
-      const seconds = await time(subject, pass, n, threads, repeats);
+      const seconds = await time(subject, pass, { batchSize: n, threads, repeats, exact });
       const shape = `${[n, size, size, channels].join('x')} ${kernel}x${kernel} ${channels}`;
       measured.push({ op, pass, shape, gflops: flops / seconds / 1e9 });
       onRow?.(measured.length, subjects.length * passes.length);
@@ -85,7 +86,8 @@ export async function benchKernels({ batchSize, threads, repeats, onRow }: Kerne
 }
 
 /** Seconds of the op alone, the best of some repeats. */
-async function time(subject: Subject, pass: Pass, n: number, threads: number, repeats: number): Promise<number> {
+async function time(subject: Subject, pass: Pass, options: KernelBenchOptions): Promise<number> {
+  const { batchSize: n, threads, repeats, exact } = options;
   const { op, size, kernel, channels } = subject;
   const image = [size, size, channels];
   const weight = [kernel, kernel, op === 'depthwise' ? 1 : channels, channels];
@@ -107,7 +109,7 @@ async function time(subject: Subject, pass: Pass, n: number, threads: number, re
   const store = new Store();
   store.define('w', weight);
   const weights = noise(weight.reduce((p, d) => p * d, 1));
-  const program = new Program(graph, { batch: n, store, threads });
+  const program = new Program(graph, { batch: n, store, threads, exact });
   const data = noise(n * size ** 2 * channels);
   const feeds: Record<string, Data> = { x: data, dy: data };
   let best = Number.POSITIVE_INFINITY;

@@ -22,6 +22,7 @@ export interface ModelBenchOptions {
   readonly batchSize: number;
   readonly threads: number;
   readonly repeats: number;
+  readonly exact: boolean;
   readonly profile: boolean;
 }
 
@@ -74,7 +75,7 @@ export interface Profile {
 }
 
 export async function benchModel(options: ModelBenchOptions): Promise<ModelBench> {
-  const { mode, batchSize, threads, repeats } = options;
+  const { mode, batchSize, threads, repeats, exact } = options;
   const network = await findNetwork(options.model);
   const [height, width] = options.input ?? Object.values(network.forms)[0]!.input;
   const form = formFor(network, height, width, options.form);
@@ -86,7 +87,7 @@ export async function benchModel(options: ModelBenchOptions): Promise<ModelBench
   const store = new Store();
   const graph = mode === 'train' ? trainingStep(model, store) : inference(model, store);
   const arena = new Arena();
-  const program = new Program(graph, { batch: batchSize, store, threads, arena });
+  const program = new Program(graph, { batch: batchSize, store, threads, arena, exact });
   const feeds = stepFeeds(model, batchSize, classes);
 
   const peak = new Peak(threads);
@@ -106,7 +107,7 @@ export async function benchModel(options: ModelBenchOptions): Promise<ModelBench
   await peak.measure();
   const latency =
     mode === 'infer'
-      ? await latencyOf(new Program(inferenceGraph(model), { batch: 1, store, threads, arena }), model, repeats)
+      ? await latencyOf(new Program(inferenceGraph(model), { batch: 1, store, threads, arena, exact }), model, repeats)
       : undefined;
 
   const times = summarise(seconds);

@@ -5,7 +5,7 @@ import { DlcourseError } from '../../src/errors.js';
 import type { ModelBench, ProfileRow } from '../bench/model.js';
 import { examples } from '../examples.js';
 import { bytes, integer, table, Ui } from '../ui.js';
-import { choice, option, size, text, whole } from '../values.js';
+import { choice, exactHelp, option, size, text, whole, yes } from '../values.js';
 
 interface Options {
   kernels?: boolean;
@@ -16,6 +16,7 @@ interface Options {
   mode: 'train' | 'infer';
   threads?: number;
   repeats: number;
+  exact?: boolean;
   profile?: boolean;
   json?: boolean;
 }
@@ -41,6 +42,7 @@ export const bench = (): Command =>
     )
     .addOption(option('--threads <n>', 'threads (default: all)', whole(1, 1024)))
     .addOption(option('--repeats <n>', 'measurements of each; the best counts', whole(1, 100_000), 20))
+    .addOption(option('--exact [yes]', exactHelp, yes))
     .option('--profile', "with --model: each op's and each layer's share of the time")
     .option('--json', 'print one JSON object')
     .action(async (options: Options) => {
@@ -50,9 +52,9 @@ export const bench = (): Command =>
       const threads = options.threads ?? defaultThreads();
       if (options.model) {
         const { benchModel } = await import('../bench/model.js');
-        const { model, input, form, batchSize, mode, repeats, profile = false } = options;
+        const { model, input, form, batchSize, mode, repeats, profile = false, exact = false } = options;
         const found = await benchModel({
-          ...{ model, batchSize, mode, repeats, profile, threads },
+          ...{ model, batchSize, mode, repeats, profile, threads, exact },
           ...(input ? { input } : {}),
           ...(form ? { form } : {}),
         });
@@ -61,9 +63,9 @@ export const bench = (): Command =>
         return;
       }
       const { benchKernels } = await import('../bench/kernels.js');
-      const { batchSize, repeats } = options;
+      const { batchSize, repeats, exact = false } = options;
       const onRow = (done: number, total: number) => ui.live(() => `${done} of ${total} kernels measured`);
-      const found = await benchKernels({ batchSize, threads, repeats, onRow });
+      const found = await benchKernels({ batchSize, threads, repeats, exact, onRow });
       ui.print(ui.colors.bold(`${found.isa}, ${threads} threads, FMA peak ${found.peakGflops.toFixed(1)} GFLOP/s`));
       const lines = found.kernels.map(k => [k.op, k.shape, k.pass, k.gflops.toFixed(1), k.percentOfPeak.toFixed(1)]);
       for (const line of table([['op', 'shape', 'pass', 'GFLOP/s', '% of peak'], ...lines], ui.colors.bold))

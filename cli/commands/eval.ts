@@ -20,12 +20,13 @@ import { pictureSettings } from '../pictures.js';
 import { optionsOf, readConfig, resolveSettings, setting } from '../settings.js';
 import { dataSettings, openOptions, trainSettings } from '../train-settings.js';
 import { integer, percent, table, Ui } from '../ui.js';
-import { real, text, whole } from '../values.js';
+import { exactHelp, real, text, whole, yes } from '../values.js';
 
 const { split, skipBad, formats, labels } = dataSettings;
 const evalSettings = {
   data: setting('--data <dir|name>', 'a folder or a name (default: what the model was trained on)', text),
   batchSize: setting('--batch-size <n>', 'images at a time', whole(1, 65_536), { initial: '64' }),
+  exact: setting('--exact [yes]', exactHelp, yes),
   threads: setting('--threads <n>', 'threads, which change no result (default: all)', whole(1, 1024)),
   minAccuracy: setting('--min-accuracy <x>', 'fail with status 80 below this accuracy, such as 0.9', real(0, 1)),
   ...{ split, skipBad, formats, labels },
@@ -90,6 +91,7 @@ async function evaluate(given: string, flags: Flags): Promise<void> {
     {
       batch: Math.min(values.batchSize!, test.length),
       store,
+      exact: values.exact ?? false,
       threads: values.threads ?? defaultThreads(),
     },
   );

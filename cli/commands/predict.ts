@@ -16,7 +16,7 @@ import { pictureSettings } from '../pictures.js';
 import { tensorSource } from '../predict-inputs.js';
 import { optionsOf, resolveSettings, type Values } from '../settings.js';
 import { percent, Ui } from '../ui.js';
-import { choices, type Kind, option, text, whole } from '../values.js';
+import { choices, exactHelp, type Kind, option, text, whole, yes } from '../values.js';
 
 interface Options extends OutputOptions {
   weights?: string;
@@ -24,6 +24,7 @@ interface Options extends OutputOptions {
   top: number;
   /** True: printed; a name: written to that file. */
   logits?: true | string;
+  exact?: boolean;
   threads?: number;
   formats?: ('gif' | 'tiff' | 'avif')[];
 }
@@ -58,6 +59,7 @@ export const predict = (): Command => {
       option('--logits [file]', 'print the raw outputs too, or write those of all pictures: .npy or .json', logitsFile),
     )
     .addOption(option('--formats <names>', 'also read gif, tiff, avif', choices(['gif', 'tiff', 'avif'])))
+    .addOption(option('--exact [yes]', exactHelp, yes))
     .addOption(option('--threads <n>', 'threads, which change no result (default: all)', whole(1, 1024)));
   for (const one of optionsOf(pictureSettings)) command.addOption(one);
   return withOutput(command).action(answerAll);
@@ -73,8 +75,8 @@ async function answerAll(images: string[], options: Options): Promise<void> {
   const loading = load(ui, weights.file, cut);
   loading.catch(() => {}); // met where it is awaited
   const { Classifier } = await import('../../src/train/classify.js');
-  const { top, threads, formats } = options;
-  const classifier = new Classifier(loading, { top, threads, formats, crops: cut.crops });
+  const { top, exact, threads, formats } = options;
+  const classifier = new Classifier(loading, { top, exact, threads, formats, crops: cut.crops });
 
   const answers: Answer[] = [];
   const failed: { file: string; error: Failure }[] = [];

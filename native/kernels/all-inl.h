@@ -18,6 +18,7 @@
 #include "kernels/rownorm/rownorm-inl.h"
 #include "kernels/softmax/softmax-inl.h"
 #include "kernels/unary/unary-inl.h"
+#include "kernels/winograd/winograd-inl.h"
 #include "simd/simd.h"
 
 namespace dl::DL_ISA_NAMESPACE {
@@ -42,6 +43,7 @@ inline constexpr Kernels kTable{
     .unary = unary_kernels,
     .pool = pool_kernels,
     .resample = resample_kernels,
+    .winograd = winograd_kernels,
 };
 
 }  // namespace dl::DL_ISA_NAMESPACE

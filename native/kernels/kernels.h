@@ -24,6 +24,7 @@
 #include "kernels/rownorm/rownorm.h"
 #include "kernels/softmax/softmax.h"
 #include "kernels/unary/unary.h"
+#include "kernels/winograd/winograd.h"
 
 namespace dl {
 
@@ -48,6 +49,7 @@ struct Kernels {
   UnaryKernels unary;
   PoolKernels pool;
   ResampleKernels resample;
+  WinogradKernels winograd;
 };
 
 }  // namespace dl

@@ -16,6 +16,8 @@ struct Conv2dAttributes {
   std::array<int64_t, 4> pad{};
   std::array<int64_t, 2> dilation{1, 1};
   int64_t groups = 1;
+  /// Products are summed as they are, without Winograd's transforms.
+  bool exact = false;
 
   template <class V>
   void visit(V&& v) {
@@ -23,6 +25,7 @@ struct Conv2dAttributes {
     v("pad", pad);
     v("dilation", dilation);
     v("groups", groups);
+    v("exact", exact);
   }
 };
 

@@ -83,6 +83,11 @@ std::unique_ptr<Convolution> make_convolution(const ConvolutionSpec& spec);
 
 std::unique_ptr<Convolution> make_direct_convolution(const ConvolutionSpec& spec);
 
+/// Whether Winograd's tiles serve: 3x3, stride 1, no dilation, padding of at most 2.
+bool has_winograd_form(const Conv2dShape& shape);
+/// Only for shapes that have that form.
+std::unique_ptr<Convolution> make_winograd_convolution(const ConvolutionSpec& spec);
+
 /// Whether the groups have 1, 4 or 8 channels in and as many out: what the depthwise kernels are written for.
 inline bool has_small_groups(const Conv2dShape& shape) {
   const int64_t group = shape.ic_per_group();
@@ -111,6 +116,8 @@ struct WeightGradientSpec {
 std::unique_ptr<WeightGradient> make_weight_gradient(const WeightGradientSpec& spec);
 
 std::unique_ptr<WeightGradient> make_direct_weight_gradient(const WeightGradientSpec& spec);
+/// Only for shapes that have Winograd's form.
+std::unique_ptr<WeightGradient> make_winograd_weight_gradient(const WeightGradientSpec& spec);
 /// Only for shapes with small groups.
 std::unique_ptr<WeightGradient> make_depthwise_weight_gradient(const WeightGradientSpec& spec);
 

@@ -241,6 +241,74 @@ const std::vector<ConvShape> kShapes{
      .bottom = 1,
      .left = 1,
      .right = 1},
+    {.n = 9,
+     .ih = 16,
+     .iw = 16,
+     .ic = 64,
+     .oc = 64,
+     .kh = 3,
+     .kw = 3,
+     .top = 1,
+     .bottom = 1,
+     .left = 1,
+     .right = 1},
+    {.n = 2,
+     .ih = 14,
+     .iw = 15,
+     .ic = 24,
+     .oc = 40,
+     .kh = 3,
+     .kw = 3,
+     .top = 0,
+     .bottom = 2,
+     .left = 2,
+     .right = 1},
+    {.n = 3, .ih = 7, .iw = 6, .ic = 33, .oc = 17, .kh = 3, .kw = 3},
+    {.n = 1,
+     .ih = 5,
+     .iw = 70,
+     .ic = 128,
+     .oc = 19,
+     .kh = 3,
+     .kw = 3,
+     .top = 1,
+     .bottom = 1,
+     .left = 1,
+     .right = 1},
+    {.n = 5,
+     .ih = 3,
+     .iw = 2,
+     .ic = 130,
+     .oc = 100,
+     .kh = 3,
+     .kw = 3,
+     .top = 2,
+     .bottom = 2,
+     .left = 2,
+     .right = 2},
+    {.n = 3,
+     .ih = 9,
+     .iw = 10,
+     .ic = 170,
+     .oc = 200,
+     .kh = 3,
+     .kw = 3,
+     .top = 1,
+     .bottom = 1,
+     .left = 1,
+     .right = 1},
+    {.n = 2,
+     .ih = 12,
+     .iw = 12,
+     .ic = 48,
+     .oc = 64,
+     .kh = 3,
+     .kw = 3,
+     .top = 1,
+     .bottom = 1,
+     .left = 1,
+     .right = 1,
+     .groups = 2},
     {.n = 1,
      .ih = 2,
      .iw = 2,
@@ -260,11 +328,12 @@ std::string label(const ConvShape& s) {
               " dilation ", s.dh, ",", s.dw, " groups ", s.groups);
 }
 
-Attributes attributes(const ConvShape& s) {
+Attributes attributes(const ConvShape& s, bool exact = false) {
   return {{"stride", list(s.sh, s.sw)},
           {"pad", list(s.top, s.bottom, s.left, s.right)},
           {"dilation", list(s.dh, s.dw)},
-          {"groups", static_cast<double>(s.groups)}};
+          {"groups", static_cast<double>(s.groups)},
+          {"exact", exact}};
 }
 
 Attributes with(Attributes a, const Attributes& more) {
@@ -289,6 +358,12 @@ Value weights(const ConvShape& s) {
   return fixed({s.kh, s.kw, s.ic / s.groups, s.oc});
 }
 
+/// With and without Winograd's transforms, where they are possible.
+std::vector<bool> exact_modes(const ConvShape& s) {
+  if (s.kh == 3 && s.kw == 3 && s.sh == 1 && s.sw == 1 && s.dh == 1 && s.dw == 1) return {false, true};
+  return {false};
+}
+
 /// Sums of k products: each addition rounds by at most half a unit of a partial sum.
 double tolerance(int64_t k) {
   return (8 + static_cast<double>(k)) * 6e-8;
@@ -299,11 +374,13 @@ TEST(conv2d) {
     Context context(label(s));
     const Value x = random(image(s), 1), w = random(weights(s), 2);
     const Value y = with_data(result(s), reference::conv2d<double>(s, x.data, w.data));
-    check_op({.op = "conv2d",
-              .attributes = with(attributes(s), epilogue(false, false, "none", false)),
-              .inputs = {x, w},
-              .outputs = {result(s)}},
-             {y}, tolerance(s.kh * s.kw * s.ic / s.groups));
+    for (const bool exact : exact_modes(s)) {
+      check_op({.op = "conv2d",
+                .attributes = with(attributes(s, exact), epilogue(false, false, "none", false)),
+                .inputs = {x, w},
+                .outputs = {result(s)}},
+               {y}, tolerance(s.kh * s.kw * s.ic / s.groups));
+    }
   }
 }
 
@@ -369,9 +446,13 @@ TEST(conv2d_grad_input) {
     Context context(label(s));
     const Value dy = random(result(s), 5), w = random(weights(s), 2);
     const Value dx = with_data(image(s), reference::conv2d_grad_input<double>(s, dy.data, w.data));
-    check_op(
-        {.op = "conv2d_grad_input", .attributes = attributes(s), .inputs = {dy, w}, .outputs = {image(s)}},
-        {dx}, tolerance(s.kh * s.kw * s.oc / s.groups));
+    for (const bool exact : exact_modes(s)) {
+      check_op({.op = "conv2d_grad_input",
+                .attributes = attributes(s, exact),
+                .inputs = {dy, w},
+                .outputs = {image(s)}},
+               {dx}, tolerance(s.kh * s.kw * s.oc / s.groups));
+    }
   }
 }
 
@@ -383,17 +464,44 @@ TEST(conv2d_grad_weight) {
     Value db = fixed({s.oc});
     for (int64_t i = 0; i < dy.elements(); i++) db[i % s.oc] += dy[i];
     const double limit = tolerance(s.n * s.oh() * s.ow());
-    check_op({.op = "conv2d_grad_weight",
-              .attributes = with(attributes(s), {{"bias", true}}),
-              .inputs = {x, dy},
-              .outputs = {weights(s), fixed({s.oc})}},
-             {dw, db}, limit);
+    for (const bool exact : exact_modes(s)) {
+      check_op({.op = "conv2d_grad_weight",
+                .attributes = with(attributes(s, exact), {{"bias", true}}),
+                .inputs = {x, dy},
+                .outputs = {weights(s), fixed({s.oc})}},
+               {dw, db}, limit);
+    }
     check_op({.op = "conv2d_grad_weight",
               .attributes = with(attributes(s), {{"bias", false}}),
               .inputs = {x, dy},
               .outputs = {weights(s)}},
              {dw}, limit);
   }
+}
+
+// Where Winograd's transforms pay they are used, unless exact sums are asked for.
+TEST(conv2d_exact) {
+  const ConvShape s{.n = 4, .ih = 16, .iw = 16, .ic = 64, .oc = 64, .kh = 3, .kw = 3};
+  const Value x = random(image(s), 1), w = random(weights(s), 2), dy = random(result(s), 5);
+  const auto differ = [&](const std::string& op, const Attributes& more, const std::vector<Value>& inputs,
+                          const Value& output) {
+    for_each_isa([&](Isa isa) {
+      std::vector<Value> got;
+      for (const bool exact : {false, true}) {
+        got.push_back(run_op({.op = op,
+                              .attributes = with(attributes(s, exact), more),
+                              .inputs = inputs,
+                              .outputs = {output}},
+                             isa)
+                          .outputs[0]);
+      }
+      compare(got[0], got[1], 4 * tolerance(s.n * s.ih * s.iw), op);
+      CHECK(got[0].data != got[1].data);
+    });
+  };
+  differ("conv2d", epilogue(false, false, "none", false), {x, w}, result(s));
+  differ("conv2d_grad_input", {}, {dy, w}, image(s));
+  differ("conv2d_grad_weight", {{"bias", false}}, {x, dy}, weights(s));
 }
 
 // The statistics of values far from zero: what single-pass sums in float would lose.

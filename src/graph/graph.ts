@@ -50,7 +50,7 @@ export interface Value {
 export interface Node {
   readonly id: number;
   readonly op: Op;
-  readonly attributes: Attributes;
+  attributes: Attributes;
   inputs: Value[];
   outputs: Value[];
   /** Path of the layer that made the node: what messages name. */

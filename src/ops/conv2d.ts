@@ -10,10 +10,18 @@ const window = {
   pad: ints([0, 0, 0, 0], 0),
   dilation: ints([1, 1], 1),
   groups: int(1, 1),
+  /** Sums products as they are: no algorithm that needs fewer of them, and rounds more. */
+  exact: flag(false),
 };
 type Window = AttributesOf<typeof window>;
 
-const windowOf = ({ stride, pad, dilation, groups }: Window): Window => ({ stride, pad, dilation, groups });
+const windowOf = ({ stride, pad, dilation, groups, exact }: Window): Window => ({
+  stride,
+  pad,
+  dilation,
+  groups,
+  exact,
+});
 
 /**
  * y = act(x ∗ w + bias + residual): x[n,ih,iw,ic], w[kh,kw,ic/groups,oc] to y[n,oh,ow,oc], with

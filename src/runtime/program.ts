@@ -11,6 +11,7 @@ import {
   type StoreHandle,
   translated,
 } from '../native.js';
+import { makeExact } from '../passes/exact.js';
 import { prune } from '../passes/prune.js';
 import { type BuiltPlan, buildPlan } from '../plan/build.js';
 
@@ -62,6 +63,8 @@ export interface CompileOptions {
   threads?: number;
   /** Instruction set, at most what the machine has. */
   isa?: string;
+  /** Convolutions sum products as they are, without Winograd's transforms: slower, with rounding errors half as large. */
+  exact?: boolean;
   /** Programs that never run at the same time may share one arena. */
   arena?: Arena;
 }
@@ -88,6 +91,7 @@ export class Program {
 
   constructor(graph: Graph, options: CompileOptions) {
     prune(graph);
+    if (options.exact) makeExact(graph);
     this.batch = options.batch;
     this.plan = translated('compile', () => buildPlan(graph, [options.batch], native(), options.isa));
     this.#segments = new Map(this.plan.wire.segments.map((segment, i) => [segment.name, i]));

@@ -38,6 +38,8 @@ export interface ClassifierOptions {
   readonly top?: number;
   /** Crops of each picture whose probabilities are averaged: 1 (default), 5, 10 or 144. */
   readonly crops?: CropCount;
+  /** Convolutions without Winograd's transforms: slower, with rounding errors half as large. */
+  readonly exact?: boolean;
   /** Threads, which change no result. */
   readonly threads?: number;
   /** Formats to enable beside JPEG, PNG and WebP. */
@@ -121,9 +123,9 @@ export class Classifier {
 
   async #compile(source: Source, batch: number): Promise<Program> {
     const { model, store } = await this.#loaded;
-    const { threads } = this.#options;
+    const { threads, exact = false } = this.#options;
     const graph = evaluationGraph(model, g => source.input(g));
-    return new Program(graph, { batch, store, ...(threads ? { threads } : {}) });
+    return new Program(graph, { batch, store, exact, ...(threads ? { threads } : {}) });
   }
 
   async #ask(program: Program, source: Source, nameOf: (row: number) => string): Promise<Answer[]> {

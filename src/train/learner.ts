@@ -161,6 +161,7 @@ export class Learner {
       {
         batch: Math.max(1, Math.min(this.recipe.batchSize, source.length)),
         store: this.store,
+        exact: this.recipe.exact,
         ...(this.recipe.threads ? { threads: this.recipe.threads } : {}),
       },
     );

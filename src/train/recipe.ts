@@ -36,6 +36,8 @@ export interface Recipe extends OptimizerOptions {
   readonly clip: number;
   /** Stop after this many epochs without a better test loss, 0 for never. */
   readonly patience: number;
+  /** Convolutions without Winograd's transforms: slower, with rounding errors half as large. */
+  readonly exact: boolean;
   /** Threads, which change no result. */
   readonly threads?: number;
 }
@@ -59,6 +61,7 @@ export const defaultRecipe: Recipe = {
   ema: 0,
   clip: 0,
   patience: 0,
+  exact: false,
 };
 
 /**

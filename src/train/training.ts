@@ -167,6 +167,7 @@ export class Training {
       arena: this.#arena,
       ...(recipe.threads ? { threads: recipe.threads } : {}),
       ...(isa ? { isa } : {}),
+      exact: recipe.exact,
     });
   }
 

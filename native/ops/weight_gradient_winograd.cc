@@ -1,0 +1,288 @@
+// Winograd weight gradient (kernels/winograd/winograd.h): 3x3, stride 1.
+//
+// Tiles are cut into slabs, by shape; within a slab, the groups and some rows of the 6x6 places are work
+// items of their own. An item walks over its slab: a block of tiles of x and dy is transformed, and for each
+// place the outer products of the tiles are added to [ic][oc] sums. In the end the slabs are joined in their
+// order and transformed into dw. Few slabs are made where the sums are large; then the places are shared out.
+#include <algorithm>
+
+#include "kernels/kernels.h"
+#include "ops/convolution.h"
+
+namespace dl {
+namespace {
+
+/// Of the planes of a block.
+constexpr int64_t kPlaneBytes = 768 << 10;
+constexpr int64_t kLeastTiles = 24, kMostTiles = 192;
+/// Of an item's sums, which are swept once a block.
+constexpr int64_t kSumBytes = 1280 << 10;
+constexpr int64_t kLeastItems = 6;
+constexpr int64_t kMostSlabs = 8;
+/// Of all slabs' sums together.
+constexpr int64_t kSlabBytes = 8 << 20;
+constexpr int64_t kLine = 16;
+
+class WinogradWeightGradientOp final : public WeightGradient {
+ public:
+  explicit WinogradWeightGradientOp(const WeightGradientSpec& spec)
+      : spec_(spec),
+        kernels_(spec.kernels),
+        groups_(spec.shape.attributes.groups),
+        channels_(spec.shape.ic_per_group()),
+        columns_(spec.shape.oc_per_group()),
+        tile_rows_(ceil_div(spec.shape.oh, kWinogradTile)),
+        tile_columns_(ceil_div(spec.shape.ow, kWinogradTile)),
+        pixel_x_(apart(channels_)),
+        pixel_dy_(apart(columns_)),
+        tile_x_(apart(round_up(channels_, kernels_.lanes))),
+        tile_dy_(apart(round_up(columns_, kernels_.lanes))),
+        whole_(spec.shape.oh % kWinogradTile == 0 && spec.shape.ow % kWinogradTile == 0) {
+    const int64_t sum_bytes = kWinogradPlanes * plane() * int64_t{sizeof(float)};
+    const int64_t tiles = tile_rows_ * tile_columns_;
+    most_slabs_ = std::clamp<int64_t>(kSlabBytes / sum_bytes, 1,
+                                      std::min(kMostSlabs, ceil_div(spec.shape.n * tiles, kLeastTiles)));
+    parts_ = kWinogradWindow;
+    for (const int64_t parts : {3, 2, 1}) {
+      if (sum_bytes / groups_ / parts > kSumBytes || most_slabs_ * groups_ * parts < kLeastItems) break;
+      parts_ = parts;
+    }
+    const int64_t tile_bytes = kWinogradPlanes / parts_ * (tile_x_ + tile_dy_) * int64_t{sizeof(float)};
+    target_ = std::clamp(kPlaneBytes / tile_bytes, kLeastTiles, kMostTiles);
+    most_images_ = std::clamp<int64_t>(target_ / tiles, 1, spec.shape.n);
+    most_rows_ = tiles <= target_ ? tile_rows_ : GridBlocks(1, tile_rows_, tile_columns_, target_).max_rows();
+    const int64_t most_tiles = most_images_ * most_rows_ * tile_columns_;
+    plane_x_ = most_tiles * tile_x_ + kLine;
+    plane_dy_ = most_tiles * tile_dy_ + kLine;
+  }
+
+  Needs needs() const override {
+    return {.scratch = scratch(nullptr).bytes, .workspace = workspace(nullptr, most_slabs_).bytes};
+  }
+
+  void run(const Run& run, const Tensor& x, const Tensor& dy, float* dw, float* db) const override {
+    const int64_t oc = spec_.shape.oc;
+    const GridBlocks blocks(x.shape[0], tile_rows_, tile_columns_, target_);
+    const int64_t slabs = std::min(most_slabs_, blocks.count());
+    const Workspace sums = workspace(run.workspace, slabs);
+    run.parallel_for(slabs * groups_ * parts_, [&](int64_t item, int thread) {
+      const int64_t part = item % parts_, group = item / parts_ % groups_, slab = item / parts_ / groups_;
+      Job job{x,
+              dy,
+              sums.places + slab * kWinogradPlanes * plane(),
+              spec_.bias && part == 0 ? sums.bias + slab * oc + group * columns_ : nullptr,
+              scratch(run.scratch<std::byte>(thread)),
+              group,
+              cut(kWinogradWindow, parts_, part),
+              cut(kWinogradWindow, parts_, part + 1)};
+      const int64_t begin = cut(blocks.count(), slabs, slab), end = cut(blocks.count(), slabs, slab + 1);
+      if (job.bias) std::fill_n(job.bias, columns_, 0.0);
+      for (int64_t b = begin; b < end; b++) add_block(job, blocks.at(b), b > begin);
+    });
+    constexpr int64_t kGrain = 2048;
+    const int64_t weights = channels_ * oc;
+    run.parallel_blocks(weights, kGrain, [&](int64_t begin, int64_t end, int) {
+      kernels_.winograd.weight_gradient({
+          .from = sums.places + begin,
+          .plane_stride = plane(),
+          .slabs = slabs,
+          .slab_stride = kWinogradPlanes * plane(),
+          .count = end - begin,
+          .to = dw + begin,
+          .tap_stride = weights,
+      });
+    });
+    if (!spec_.bias) return;
+    for (int64_t j = 0; j < oc; j++) {
+      double total = 0;
+      for (int64_t slab = 0; slab < slabs; slab++) total += sums.bias[slab * oc + j];
+      db[j] = static_cast<float>(total);
+    }
+  }
+
+ private:
+  struct Workspace {
+    float* places;
+    double* bias;
+    int64_t bytes;
+  };
+  struct Scratch {
+    float* strip;
+    float* x;
+    float* dy;
+    const float** tiles;
+    int64_t bytes;
+  };
+  /// Places in rows [first, last) of one group of a slab.
+  struct Job {
+    const Tensor& x;
+    const Tensor& dy;
+    float* sums;
+    double* bias;
+    Scratch scratch;
+    int64_t group;
+    int64_t first, last;
+  };
+
+  /// Pixels a multiple of 512 bytes apart would meet in few sets of the first-level cache.
+  static int64_t apart(int64_t channels) { return channels + (channels % 128 == 0 ? kLine : 0); }
+  /// Floats from the sums of a place to the next: they begin in different sets.
+  int64_t plane() const { return round_up(channels_ * spec_.shape.oc, kLine) + kLine; }
+
+  Scratch scratch(std::byte* base) const {
+    Carve carve(base);
+    Scratch s;
+    const int64_t rows = most_images_ * most_rows_;
+    const int64_t strip_x = window_rows(most_rows_) * window_columns() * pixel_x_;
+    const int64_t strip_dy =
+        whole_ ? 0 : most_rows_ * kWinogradTile * tile_columns_ * kWinogradTile * pixel_dy_;
+    s.strip = carve.take<float>(std::max(strip_x, strip_dy));
+    s.x = carve.take<float>(kWinogradPlanes / parts_ * plane_x_);
+    s.dy = carve.take<float>(kWinogradPlanes / parts_ * plane_dy_);
+    s.tiles = carve.take<const float*>(rows * tile_columns_);
+    s.bytes = carve.used();
+    return s;
+  }
+  Workspace workspace(std::byte* base, int64_t slabs) const {
+    Carve carve(base);
+    Workspace w;
+    w.places = carve.take<float>(slabs * kWinogradPlanes * plane());
+    w.bias = carve.take<double>(spec_.bias ? slabs * spec_.shape.oc : 0);
+    w.bytes = carve.used();
+    return w;
+  }
+
+  static int64_t window_rows(int64_t tile_rows) { return tile_rows * kWinogradTile + 2; }
+  int64_t window_columns() const { return tile_columns_ * kWinogradTile + 2; }
+
+  void add_block(const Job& job, const GridBlock& block, bool accumulate) const {
+    const int64_t images = block.image_end - block.image_begin, rows = block.row_end - block.row_begin;
+    for (int64_t i = 0; i < images; i++) {
+      transform_x(job, block, i);
+      transform_dy(job, block, i);
+    }
+    const int64_t tiles = images * rows * tile_columns_, oc = spec_.shape.oc;
+    for (int64_t t = 0; t < tiles; t++) job.scratch.tiles[t] = job.scratch.x + t * tile_x_;
+    const int64_t panel = kernels_.gemm.panel;
+    for (int64_t place = 0; place < (job.last - job.first) * kWinogradWindow; place++) {
+      float* sums = job.sums + (job.first * kWinogradWindow + place) * plane() + job.group * columns_;
+      for (int64_t column = 0; column < columns_; column += panel) {
+        kernels_.gemm.outer({
+            .a = job.scratch.tiles,
+            .offset = place * plane_x_,
+            .m = channels_,
+            .b = job.scratch.dy + place * plane_dy_ + column,
+            .b_stride = tile_dy_,
+            .rows = tiles,
+            .c = sums + column,
+            .c_stride = oc,
+            .columns = std::min<int64_t>(panel, columns_ - column),
+            .accumulate = accumulate,
+        });
+      }
+    }
+  }
+
+  void transform_x(const Job& job, const GridBlock& block, int64_t image) const {
+    const Conv2dShape& s = spec_.shape;
+    const int64_t rows = block.row_end - block.row_begin, columns = window_columns();
+    kernels_.conv.strip({
+        .from =
+            job.x.f32() + (block.image_begin + image) * s.ih * s.iw * job.x.stride + job.group * channels_,
+        .from_stride = job.x.stride,
+        .height = s.ih,
+        .width = s.iw,
+        .top = block.row_begin * kWinogradTile - s.attributes.pad[0],
+        .left = -s.attributes.pad[2],
+        .channels = channels_,
+        .to = job.scratch.strip,
+        .to_stride = pixel_x_,
+        .rows = window_rows(rows),
+        .columns = columns,
+    });
+    for (int64_t r = 0; r < rows; r++) {
+      kernels_.winograd.input({
+          .from = job.scratch.strip + r * kWinogradTile * columns * pixel_x_,
+          .row_stride = columns * pixel_x_,
+          .pixel_stride = pixel_x_,
+          .tiles = tile_columns_,
+          .channels = channels_,
+          .to = job.scratch.x + (image * rows + r) * tile_columns_ * tile_x_,
+          .tile_stride = tile_x_,
+          .plane_stride = plane_x_,
+          .first = job.first,
+          .last = job.last,
+      });
+    }
+  }
+
+  /// In place where all tiles are whole, else from a strip with zeros around.
+  void transform_dy(const Job& job, const GridBlock& block, int64_t image) const {
+    const Conv2dShape& s = spec_.shape;
+    const int64_t rows = block.row_end - block.row_begin, top = block.row_begin * kWinogradTile;
+    const float* from =
+        job.dy.f32() + (block.image_begin + image) * s.oh * s.ow * job.dy.stride + job.group * columns_;
+    const int64_t below = std::min(rows * kWinogradTile, s.oh - top);
+    if (job.bias) {
+      kernels_.conv.add_sums(from + top * s.ow * job.dy.stride, job.dy.stride, below * s.ow, columns_,
+                             job.bias);
+    }
+    int64_t pixel = job.dy.stride, row = s.ow * pixel;
+    if (whole_) {
+      from += top * row;
+    } else {
+      kernels_.conv.strip({
+          .from = from,
+          .from_stride = pixel,
+          .height = s.oh,
+          .width = s.ow,
+          .top = top,
+          .left = 0,
+          .channels = columns_,
+          .to = job.scratch.strip,
+          .to_stride = pixel_dy_,
+          .rows = rows * kWinogradTile,
+          .columns = tile_columns_ * kWinogradTile,
+      });
+      from = job.scratch.strip;
+      pixel = pixel_dy_;
+      row = tile_columns_ * kWinogradTile * pixel;
+    }
+    for (int64_t r = 0; r < rows; r++) {
+      kernels_.winograd.output_gradient({
+          .from = from + r * kWinogradTile * row,
+          .row_stride = row,
+          .pixel_stride = pixel,
+          .tiles = tile_columns_,
+          .channels = columns_,
+          .to = job.scratch.dy + (image * rows + r) * tile_columns_ * tile_dy_,
+          .tile_stride = tile_dy_,
+          .plane_stride = plane_dy_,
+          .first = job.first,
+          .last = job.last,
+      });
+    }
+  }
+
+  const WeightGradientSpec spec_;
+  const Kernels& kernels_;
+  const int64_t groups_;
+  /// Of x and dy, in a group.
+  const int64_t channels_, columns_;
+  const int64_t tile_rows_, tile_columns_;
+  /// Floats from a pixel of a strip to the next, and from a tile of a plane to the next.
+  const int64_t pixel_x_, pixel_dy_, tile_x_, tile_dy_;
+  /// No tile hangs over the edge.
+  const bool whole_;
+  int64_t most_slabs_ = 1, parts_ = 1;
+  int64_t target_, most_images_, most_rows_;
+  int64_t plane_x_, plane_dy_;
+};
+
+}  // namespace
+
+std::unique_ptr<WeightGradient> make_winograd_weight_gradient(const WeightGradientSpec& spec) {
+  return std::make_unique<WinogradWeightGradientOp>(spec);
+}
+
+}  // namespace dl
