@@ -8,7 +8,20 @@ import type { Recipe } from '../src/train/recipe.js';
 import { type RecipeName, recipeNames, type WrittenRecipe } from '../src/train/recipes.js';
 import { defaultSchedule, scheduleNames } from '../src/train/schedule.js';
 import { type Resolved, setting, type Values } from './settings.js';
-import { choice, choices, epochList, exactHelp, interval, type Kind, real, size, text, whole, wholeOr, yes } from './values.js';
+import {
+  choice,
+  choices,
+  epochList,
+  exactHelp,
+  interval,
+  type Kind,
+  real,
+  size,
+  text,
+  whole,
+  wholeOr,
+  yes,
+} from './values.js';
 
 const optimizerNames = Object.keys(optimizers) as OptimizerName[];
 const extraFormats = ['gif', 'tiff', 'avif'] as const;

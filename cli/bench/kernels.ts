@@ -60,7 +60,13 @@ export interface KernelBenchOptions {
   readonly onRow?: (done: number, total: number) => void;
 }
 
-export async function benchKernels({ batchSize, threads, repeats, exact, onRow }: KernelBenchOptions): Promise<KernelBench> {
+export async function benchKernels({
+  batchSize,
+  threads,
+  repeats,
+  exact,
+  onRow,
+}: KernelBenchOptions): Promise<KernelBench> {
   const peak = new Peak(threads);
   const measured: Omit<KernelRow, 'percentOfPeak'>[] = [];
   for (const subject of subjects) {

@@ -92,7 +92,15 @@ describe('train', () => {
     const ended = await dlcourse(args, { cwd, env: { ...env, DLCOURSE_SEED: '9', DLCOURSE_EPOCHS: '3' } });
     expect(ended.status).toBe(0);
     const { values, origins } = JSON.parse(read('runs/origins/config.json').toString());
-    expect(values).toMatchObject({ epochs: 1, seed: 9, clip: 3, ema: 0.9, batchSize: 5, optimizer: 'sgd', lr: 0.1 });
+    expect(values).toMatchObject({
+      epochs: 1,
+      seed: 9,
+      clip: 3,
+      ema: 0.9,
+      batchSize: 5,
+      optimizer: 'sgd',
+      lr: 0.02795,
+    });
     expect(origins).toMatchObject({
       epochs: 'flag',
       seed: 'environment',

@@ -109,6 +109,8 @@ describe('a published recipe is fitted', () => {
 
 test('the quick recipe is the default run; rates are lower for trained weights, batches smaller for few pictures', () => {
   expect([false, true].map(initialised => quickRecipe({ ...occasion(), initialised })['lr'])).toEqual(['0.1', '0.01']);
+  const halves = [{ trainImages: 4000 }, { trainImages: 4000, batchSize: 64 }, { batchSize: 256 }];
+  expect(halves.map(one => quickRecipe(occasion(one))['lr'])).toEqual(['0.05', '0.1', '0.2']);
   const batches = [50_000, 12_800, 12_799, 4000, 10].map(n => quickRecipe(occasion({ trainImages: n }))['batchSize']);
   expect(batches).toEqual(['64', '64', '32', '16', '16']);
   const { recipe: _, ...initial } = settingsOf({}).written;
