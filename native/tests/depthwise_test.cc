@@ -61,7 +61,8 @@ Attributes attributes(const ConvShape& s) {
   return {{"stride", list(s.sh, s.sw)},
           {"pad", list(s.top, s.bottom, s.left, s.right)},
           {"dilation", list(s.dh, s.dw)},
-          {"groups", static_cast<double>(s.groups)}, {"exact", false}};
+          {"groups", static_cast<double>(s.groups)},
+          {"exact", false}};
 }
 
 /// Calls body(shape, x, w, y) for every case and group size.
