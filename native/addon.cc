@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -665,45 +666,104 @@ Napi::Value progress(const Napi::CallbackInfo& info) {
   });
 }
 
-// ---- Verbs: the yardstick -------------------------------------------------------------------------------
+// ---- Verbs: the yardsticks ------------------------------------------------------------------------------
 
-struct PeakCompletion : Completion {
+struct RateCompletion : Completion {
   using Completion::Completion;
-  double gflops = 0;
-  void settle(Napi::Env env) override { deferred.Resolve(Napi::Number::New(env, gflops)); }
+  double rate = 0;
+  void settle(Napi::Env env) override { deferred.Resolve(Napi::Number::New(env, rate)); }
 };
 
-/// (isa | undefined, threads, seconds) -> Promise<GFLOP/s>: multiply-adds in registers on all threads at
-/// once. Of many short slices the fastest counts, as with the repeats of a benchmark.
-Napi::Value peak(const Napi::CallbackInfo& info) {
-  return guarded(info, [&]() -> Napi::Value {
-    const dl::PeakKernels kernels = kernels_named(info[0]).peak;
-    int64_t threads = integer(info[1], "threads");
+/// What a yardstick is asked for: (isa | undefined, threads, seconds).
+struct Yardstick {
+  using Clock = std::chrono::steady_clock;
+
+  explicit Yardstick(const Napi::CallbackInfo& info)
+      : kernels(kernels_named(info[0]).peak), threads(integer(info[1], "threads")) {
     if (threads < 1 || threads > 1024) bad_argument("threads", "1 to 1024");
     if (!info[2].IsNumber()) bad_argument("seconds", "a number");
-    double seconds = info[2].As<Napi::Number>().DoubleValue();
+    seconds = info[2].As<Napi::Number>().DoubleValue();
     if (!(seconds > 0 && seconds <= 60)) bad_argument("seconds", "a number above 0 and up to 60");
     if (info.Env().GetInstanceData<AddonData>()->environment->closing) {
       throw dl::Error("E_CLOSING", "the environment is shutting down");
     }
-    return queue(info.Env(), static_cast<int>(threads), std::make_unique<PeakCompletion>(info.Env()),
-                 [kernels, threads, seconds](dl::Pool& pool, PeakCompletion& done) {
-                   using Clock = std::chrono::steady_clock;
+  }
+
+  template <class Work>
+  static double time(Work work) {
+    auto begin = Clock::now();
+    work();
+    return std::chrono::duration<double>(Clock::now() - begin).count();
+  }
+
+  /// `amount` by the time that `work` takes at best, in units of 10⁹ a second: as with the repeats of a
+  /// benchmark, the fastest counts.
+  template <class Work>
+  double rate(double amount, Work work) const {
+    double best = 0;
+    auto end = Clock::now() + std::chrono::duration<double>(seconds);
+    do best = std::max(best, amount / time(work) / 1e9);
+    while (Clock::now() < end);
+    return best;
+  }
+
+  dl::PeakKernels kernels;
+  int64_t threads;
+  double seconds;
+};
+
+/// (isa | undefined, threads, seconds) -> Promise<GFLOP/s>: multiply-adds in registers on all threads at
+/// once.
+Napi::Value peak(const Napi::CallbackInfo& info) {
+  return guarded(info, [&]() -> Napi::Value {
+    const Yardstick yardstick(info);
+    return queue(info.Env(), static_cast<int>(yardstick.threads),
+                 std::make_unique<RateCompletion>(info.Env()),
+                 [yardstick](dl::Pool& pool, RateCompletion& done) {
+                   const dl::PeakKernels& kernels = yardstick.kernels;
+                   const int64_t threads = yardstick.threads;
                    std::atomic<float> sink{0};
-                   auto slice = [&](int64_t rounds) {
-                     auto begin = Clock::now();
+                   int64_t rounds = 1000;
+                   auto slice = [&] {
                      pool.parallel_for(threads, static_cast<int>(threads),
                                        [&](int64_t, int) { sink = kernels.fma(rounds); });
-                     return std::chrono::duration<double>(Clock::now() - begin).count();
                    };
-                   int64_t rounds = 1000;
-                   while (slice(rounds) < 2e-3) rounds *= 2;
-                   auto end = Clock::now() + std::chrono::duration<double>(seconds);
-                   do {
-                     double flops = static_cast<double>(rounds * threads * kernels.flops);
-                     done.gflops = std::max(done.gflops, flops / slice(rounds) / 1e9);
-                   } while (Clock::now() < end);
+                   while (Yardstick::time(slice) < 2e-3) rounds *= 2;
+                   done.rate = yardstick.rate(static_cast<double>(rounds * threads * kernels.flops), slice);
                  });
+  });
+}
+
+/// Elements of each of the triad's three arrays: 64 MiB, beyond the caches of one core's share.
+constexpr int64_t kTriadElements = int64_t{1} << 24;
+constexpr int64_t kTriadItem = int64_t{1} << 16;
+
+/// (isa | undefined, threads, seconds) -> Promise<GB/s>: bytes that the triad reads and writes, on all
+/// threads at once. Throws E_MEMORY when the system has not that much.
+Napi::Value bandwidth(const Napi::CallbackInfo& info) {
+  return guarded(info, [&]() -> Napi::Value {
+    const Yardstick yardstick(info);
+    auto arrays = std::make_shared<std::array<dl::Buffer, 3>>();
+    for (dl::Buffer& array : *arrays) array = dl::Buffer(kTriadElements * sizeof(float));
+    return queue(
+        info.Env(), static_cast<int>(yardstick.threads), std::make_unique<RateCompletion>(info.Env()),
+        [yardstick, arrays](dl::Pool& pool, RateCompletion& done) {
+          float* streams[3];
+          for (size_t i = 0; i < 3; i++) streams[i] = reinterpret_cast<float*>((*arrays)[i].data());
+          auto pass = [&] {
+            pool.parallel_for(
+                kTriadElements / kTriadItem, static_cast<int>(yardstick.threads), [&](int64_t item, int) {
+                  const int64_t at = item * kTriadItem;
+                  yardstick.kernels.triad(streams[0] + at, streams[1] + at, streams[2] + at, kTriadItem);
+                });
+          };
+          // Pages that nobody has written are one page of zeros: each array is written once.
+          for (int i = 0; i < 3; i++) {
+            pass();
+            std::rotate(streams, streams + 1, streams + 3);
+          }
+          done.rate = yardstick.rate(3.0 * sizeof(float) * kTriadElements, pass);
+        });
   });
 }
 
@@ -748,6 +808,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
       {"resume", resume},
       {"progress", progress},
       {"peak", peak},
+      {"bandwidth", bandwidth},
   };
   for (const auto& [verb, function] : verbs) exports.Set(verb, Napi::Function::New(env, function, verb));
   return exports;

@@ -51,6 +51,8 @@ export interface Native {
   ops(): Record<string, string[]>;
   /** FMA peak of `threads` threads in GFLOP/s, measured for about `seconds`. */
   peak(isa: string | undefined, threads: number, seconds: number): Promise<number>;
+  /** Memory bandwidth of `threads` threads in GB/s, measured for about `seconds`: bytes read and written by a triad. */
+  bandwidth(isa: string | undefined, threads: number, seconds: number): Promise<number>;
   createStore(): StoreHandle;
   createArena(): ArenaHandle;
   defineState(store: StoreHandle, name: string, dtype: DType, shape: number[]): void;

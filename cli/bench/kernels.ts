@@ -48,6 +48,8 @@ export interface KernelRow {
 export interface KernelBench {
   isa: string;
   threads: number;
+  exact: boolean;
+  batchSize: number;
   peakGflops: number;
   kernels: KernelRow[];
 }
@@ -57,17 +59,14 @@ export interface KernelBenchOptions {
   readonly threads: number;
   readonly repeats: number;
   readonly exact: boolean;
+  /** Instruction set; by default the best of the machine. */
+  readonly isa?: string;
   readonly onRow?: (done: number, total: number) => void;
 }
 
-export async function benchKernels({
-  batchSize,
-  threads,
-  repeats,
-  exact,
-  onRow,
-}: KernelBenchOptions): Promise<KernelBench> {
-  const peak = new Peak(threads);
+export async function benchKernels(options: KernelBenchOptions): Promise<KernelBench> {
+  const { batchSize, threads, repeats, exact, isa = native().info().isa, onRow } = options;
+  const peak = new Peak(threads, isa);
   const measured: Omit<KernelRow, 'percentOfPeak'>[] = [];
   for (const subject of subjects) {
     for (const pass of passes) {
@@ -76,7 +75,7 @@ export async function benchKernels({
       const { op, size, kernel, channels } = subject;
       const perOutput = kernel ** 2 * (op === 'depthwise' ? 1 : channels);
       const flops = 2 * n * size ** 2 * channels * perOutput;
-      const seconds = await time(subject, pass, { batchSize: n, threads, repeats, exact });
+      const seconds = await time(subject, pass, { batchSize: n, threads, repeats, exact, isa });
       const shape = `${[n, size, size, channels].join('x')} ${kernel}x${kernel} ${channels}`;
       measured.push({ op, pass, shape, gflops: flops / seconds / 1e9 });
       onRow?.(measured.length, subjects.length * passes.length);
@@ -84,16 +83,18 @@ export async function benchKernels({
   }
   await peak.measure();
   return {
-    isa: native().info().isa,
+    isa,
     threads,
+    exact,
+    batchSize,
     peakGflops: peak.gflops,
     kernels: measured.map(row => ({ ...row, percentOfPeak: peak.percent(row.gflops) })),
   };
 }
 
 /** Seconds of the op alone, the best of some repeats. */
-async function time(subject: Subject, pass: Pass, options: KernelBenchOptions): Promise<number> {
-  const { batchSize: n, threads, repeats, exact } = options;
+async function time(subject: Subject, pass: Pass, options: KernelBenchOptions & { isa: string }): Promise<number> {
+  const { batchSize: n, threads, repeats, exact, isa } = options;
   const { op, size, kernel, channels } = subject;
   const image = [size, size, channels];
   const weight = [kernel, kernel, op === 'depthwise' ? 1 : channels, channels];
@@ -115,7 +116,7 @@ async function time(subject: Subject, pass: Pass, options: KernelBenchOptions): 
   const store = new Store();
   store.define('w', weight);
   const weights = noise(weight.reduce((p, d) => p * d, 1));
-  const program = new Program(graph, { batch: n, store, threads, exact });
+  const program = new Program(graph, { batch: n, store, threads, isa, exact });
   const data = noise(n * size ** 2 * channels);
   const feeds: Record<string, Data> = { x: data, dy: data };
   let best = Number.POSITIVE_INFINITY;

@@ -1,16 +1,14 @@
-// Speed of a network's training step or inference, and where its time goes.
+// Speed of a network's training step or inference.
 
 import { elements, rows } from '../../src/graph/graph.js';
-import { opList } from '../../src/graph/op.js';
 import type { Model } from '../../src/layers/model.js';
 import { defineState } from '../../src/models/weights.js';
 import { native } from '../../src/native.js';
-import { conv2d, conv2dGradInput, conv2dGradWeight } from '../../src/ops/conv2d.js';
-import type { BuiltPlan } from '../../src/plan/build.js';
 import { Arena, type Data, Program, Store } from '../../src/runtime/program.js';
 import { makeRecipe } from '../../src/train/recipe.js';
 import { evaluationGraph, parameterGroups, trainingGraph } from '../../src/train/step.js';
 import { buildNetwork, type Form, findNetwork, formFor } from '../../src/zoo/zoo.js';
+import { type Profile, profileOf } from './profile.js';
 import { noise, Peak, summarise } from './timing.js';
 
 export interface ModelBenchOptions {
@@ -24,16 +22,20 @@ export interface ModelBenchOptions {
   readonly repeats: number;
   readonly exact: boolean;
   readonly profile: boolean;
+  /** Instruction set; by default the best of the machine. */
+  readonly isa?: string;
 }
 
 /** What `bench --model --json` prints. */
 export interface ModelBench {
   model: string;
+  form: Form;
   mode: 'train' | 'infer';
   input: number[];
   batchSize: number;
   isa: string;
   threads: number;
+  exact: boolean;
   imagesPerSecond: number;
   medianImagesPerSecond: number;
   /** Of the FMA peak measured in between; a training step counts as three times the forward pass. */
@@ -55,27 +57,9 @@ export interface Latency {
   runs: number;
 }
 
-export interface ProfileRow {
-  name: string;
-  steps: number;
-  milliseconds: number;
-  share: number;
-  /** For convolutions and linear layers. */
-  gflops?: number;
-  percentOfPeak?: number;
-}
-
-export interface Profile {
-  /** Of the best time of each step, in milliseconds. */
-  total: number;
-  ops: ProfileRow[];
-  layers: ProfileRow[];
-  /** Each step of the plan: `name` is op, layer and output shape. */
-  steps: ProfileRow[];
-}
-
 export async function benchModel(options: ModelBenchOptions): Promise<ModelBench> {
   const { mode, batchSize, threads, repeats, exact } = options;
+  const isa = options.isa ?? native().info().isa;
   const network = await findNetwork(options.model);
   const [height, width] = options.input ?? Object.values(network.forms)[0]!.input;
   const form = formFor(network, height, width, options.form);
@@ -87,10 +71,10 @@ export async function benchModel(options: ModelBenchOptions): Promise<ModelBench
   const store = new Store();
   const graph = mode === 'train' ? trainingStep(model, store) : inference(model, store);
   const arena = new Arena();
-  const program = new Program(graph, { batch: batchSize, store, threads, arena, exact });
+  const program = new Program(graph, { batch: batchSize, store, threads, isa, arena, exact });
   const feeds = stepFeeds(model, batchSize, classes);
 
-  const peak = new Peak(threads);
+  const peak = new Peak(threads, isa);
   await peak.measure();
   await program.run(feeds, batchSize);
   const seconds: number[] = [];
@@ -107,28 +91,36 @@ export async function benchModel(options: ModelBenchOptions): Promise<ModelBench
   await peak.measure();
   const latency =
     mode === 'infer'
-      ? await latencyOf(new Program(inferenceGraph(model), { batch: 1, store, threads, arena, exact }), model, repeats)
+      ? await latencyOf(
+          new Program(inferenceGraph(model), { batch: 1, store, threads, isa, arena, exact }),
+          model,
+          repeats,
+        )
       : undefined;
 
   const times = summarise(seconds);
   const multiplyAdds = countMultiplyAdds(model);
   const flops = 2 * multiplyAdds * batchSize * (mode === 'train' ? 3 : 1);
+  // Before the arrays of the bandwidth take their share.
+  const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
   return {
     model: options.model,
+    form,
     mode,
     input: [height, width, input[2]],
     batchSize,
-    isa: native().info().isa,
+    isa,
     threads,
+    exact,
     imagesPerSecond: batchSize / times.best,
     medianImagesPerSecond: batchSize / times.median,
     percentOfPeak: peak.percent(flops / times.best / 1e9),
     peakGflops: peak.gflops,
     multiplyAdds,
-    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    peakMemoryBytes,
     arenaBytes: program.plan.arenaBytes,
     ...(latency ? { latency } : {}),
-    ...(options.profile ? { profile: profileOf(program.plan, best, batchSize, peak) } : {}),
+    ...(options.profile ? { profile: await profileOf(program.plan, best, batchSize, peak) } : {}),
   };
 }
 
@@ -208,52 +200,4 @@ function countMultiplyAdds(model: Model): number {
     );
     return sum + (count ?? 0);
   }, 0);
-}
-
-/** Multiply-adds of each step of a plan for one row: a gradient has those of the layer's forward pass. */
-function multiplyAddsOf({ wire, paths }: BuiltPlan): number[] {
-  const type = (i: number) => {
-    const { dtype, shape, count } = wire.tensors[i]!;
-    return { dtype, count, shape: count < 0 ? shape : shape.slice(1) };
-  };
-  const forward = new Map<string, number>();
-  wire.steps.forEach((step, i) => {
-    const count = opList.get(step.op)?.spec.multiplyAdds;
-    if (count) forward.set(paths[i]!, count(step.inputs.map(type), step.outputs.map(type)));
-  });
-  const counted = new Set([conv2d, conv2dGradInput, conv2dGradWeight].map(op => op.name));
-  return wire.steps.map((step, i) => (counted.has(step.op) ? (forward.get(paths[i]!) ?? 0) : 0));
-}
-
-function profileOf(plan: BuiltPlan, nanoseconds: Float64Array, batch: number, peak: Peak): Profile {
-  const work = multiplyAddsOf(plan);
-  const total = nanoseconds.reduce((a, b) => a + b, 0);
-  const group = (name: (step: number) => string): ProfileRow[] => {
-    const groups = new Map<string, { steps: number; time: number; flops: number; timeOfFlops: number }>();
-    nanoseconds.forEach((time, i) => {
-      const key = name(i);
-      const sums = groups.get(key) ?? { steps: 0, time: 0, flops: 0, timeOfFlops: 0 };
-      groups.set(key, sums);
-      sums.steps++;
-      sums.time += time;
-      sums.flops += 2 * work[i]! * batch;
-      if (work[i]! > 0) sums.timeOfFlops += time;
-    });
-    return [...groups]
-      .map(([key, { steps, time, flops, timeOfFlops }]) => {
-        const row = { name: key, steps, milliseconds: time / 1e6, share: time / total };
-        const gflops = flops / timeOfFlops;
-        return flops > 0 ? { ...row, gflops, percentOfPeak: peak.percent(gflops) } : row;
-      })
-      .sort((a, b) => b.milliseconds - a.milliseconds);
-  };
-  const { wire, paths } = plan;
-  const shape = (i: number): string =>
-    wire.tensors[wire.steps[i]!.outputs[0] ?? wire.steps[i]!.inputs[0]!]!.shape.join('×');
-  return {
-    total: total / 1e6,
-    ops: group(i => wire.steps[i]!.op),
-    layers: group(i => paths[i] || '(step)'),
-    steps: group(i => `${wire.steps[i]!.op} ${paths[i]} ${shape(i)} #${i}`),
-  };
 }

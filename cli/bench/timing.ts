@@ -20,10 +20,13 @@ export function summarise(seconds: readonly number[]): Times {
 export class Peak {
   gflops = 0;
 
-  constructor(readonly threads: number) {}
+  constructor(
+    readonly threads: number,
+    readonly isa?: string,
+  ) {}
 
   async measure(seconds = 0.05): Promise<void> {
-    this.gflops = Math.max(this.gflops, await native().peak(undefined, this.threads, seconds));
+    this.gflops = Math.max(this.gflops, await native().peak(this.isa, this.threads, seconds));
   }
 
   /** Share of the peak that `gflops` are, in percent. */

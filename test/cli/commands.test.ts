@@ -481,34 +481,4 @@ describe('help and information', () => {
     expect(answer.stdout).toContain('\\u{1b}[2J.webp');
     expect(info.stdout + info.stderr + answer.stdout + answer.stderr).not.toContain('\u001b');
   });
-
-  test('bench --model prints the documented keys', async () => {
-    const ended = await run(
-      'bench',
-      '--model',
-      'lenet5',
-      '--batch-size',
-      '4',
-      '--repeats',
-      '2',
-      '--threads',
-      '2',
-      '--json',
-      '--profile',
-    );
-    const found = json(ended);
-    expect(found).toMatchObject({ model: 'lenet5', mode: 'train', batchSize: 4, threads: 2 });
-    for (const key of ['imagesPerSecond', 'percentOfPeak', 'peakMemoryBytes']) expect(found[key]).toBeGreaterThan(0);
-    expect(found.profile.ops.map((o: { name: string }) => o.name)).toContain('conv2d');
-  });
-
-  test('bench --mode infer also measures one image alone', async () => {
-    const line = 'bench --model lenet5 --mode infer --batch-size 8 --repeats 3 --threads 1 --json';
-    const { mode, batchSize, imagesPerSecond, latency } = json(await run(...line.split(' ')));
-    expect({ mode, batchSize }).toEqual({ mode: 'infer', batchSize: 8 });
-    expect(imagesPerSecond).toBeGreaterThan(0);
-    expect(latency.runs).toBeGreaterThanOrEqual(3);
-    expect(latency.medianMilliseconds).toBeGreaterThan(0);
-    expect(latency.p95Milliseconds).toBeGreaterThanOrEqual(latency.medianMilliseconds);
-  });
 });

@@ -87,6 +87,9 @@ const mistakes: [string, number, RegExp][] = [
   ['import foreign.safetensors foreign.safetensors -o x', 78, /expected other tensors .*got 'w' again/],
   ['export nowhere -o x', 66, /nowhere: expected a run folder or a model file/],
   ['export short.safetensors -o text.jpg', 2, /text\.jpg: expected a new file/],
+  ['bench --isa sse2', 2, /--isa: expected one of scalar, .*got 'sse2'/],
+  ['bench --compare nowhere', 66, /nowhere: expected what 'bench --json' printed, got ENOENT/],
+  ['bench --compare text.jpg', 67, /text\.jpg: expected what 'bench --json' printed, got something else/],
   ['bench --kernels --model lenet5', 2, /bench: expected --kernels or --model, got both/],
 ];
 

@@ -34,7 +34,7 @@ async function outcome(verb: keyof Native, args: readonly unknown[]): Promise<st
 
 /** A right call of each verb. They may be repeated. */
 function rightCalls(): Record<
-  Exclude<keyof Native, 'peak' | 'info' | 'ops' | 'createStore' | 'createArena'>,
+  Exclude<keyof Native, 'peak' | 'bandwidth' | 'info' | 'ops' | 'createStore' | 'createArena'>,
   () => unknown[]
 > {
   const { plan, store, arena, executable } = bind(addon);
@@ -71,14 +71,15 @@ describe('arguments', () => {
     expect(await outcome(verb, rightCalls()[verb]())).toBe('done');
   });
 
-  test('the peak is measured for a bounded time', async () => {
+  test.each(['peak', 'bandwidth'] as const)('%s is measured for a bounded time', async verb => {
     for (const odd of oddValues(handles()).filter(v => typeof v !== 'number')) {
-      expect(await outcome('peak', ['scalar', odd, 1e-3])).not.toBe('done');
-      expect(await outcome('peak', ['scalar', 1, odd])).not.toBe('done');
+      expect(await outcome(verb, ['scalar', odd, 1e-3])).not.toBe('done');
+      expect(await outcome(verb, ['scalar', 1, odd])).not.toBe('done');
     }
     for (const seconds of [0, -1, Number.NaN, 61, Number.POSITIVE_INFINITY]) {
-      expect(await outcome('peak', ['scalar', 1, seconds])).toBe('E_ARGUMENT');
+      expect(await outcome(verb, ['scalar', 1, seconds])).toBe('E_ARGUMENT');
     }
+    expect(await outcome(verb, ['scalar', 1, 1e-3])).toBe('done');
   });
 
   test('a disposed handle says so, one of another kind does not pass, and disposing twice is no error', async () => {

@@ -24,9 +24,19 @@ inline float peak_fma(int64_t rounds) {
   return sum(total);
 }
 
+inline void peak_triad(float* a, const float* b, const float* c, int64_t n) {
+  const Vec factor = broadcast(3.0f);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(a + i, fma(load(c + i), factor, load(b + i)));
+  if (const int rest = static_cast<int>(n - i); rest > 0) {
+    store_n(a + i, fma(load_n(c + i, rest), factor, load_n(b + i, rest)), rest);
+  }
+}
+
 inline constexpr PeakKernels peak_kernels{
     .fma = peak_fma,
     .flops = int64_t{2} * kLanes * kPeakChains * kPeakUnroll,
+    .triad = peak_triad,
 };
 
 }  // namespace dl::DL_ISA_NAMESPACE
