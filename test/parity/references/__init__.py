@@ -32,6 +32,8 @@ class Reference:
     damped: str = None
     # Of the random weights. Another one where a value happens to stand within rounding of a ReLU's kink.
     seed: int = 7
+    # `make` takes the side of the pictures too.
+    sized: bool = False
     # Substitutions that make dlcourse's paths of the module's names.
     renames: tuple = ()
 
@@ -40,9 +42,10 @@ class Reference:
             name = re.sub(pattern, replacement, name)
         return name
 
-    def build(self, classes):
+    def build(self, classes, side=None):
+        """The module for pictures of `side` pixels, by default those of the training steps."""
         torch.manual_seed(1)
-        model = self.make(classes)
+        model = self.make(classes, side or self.side) if self.sized else self.make(classes)
         for module in model.modules():
             if isinstance(module, nn.modules.dropout._DropoutNd):
                 module.p = 0.0

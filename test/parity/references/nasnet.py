@@ -137,8 +137,11 @@ AUXILIARY = ((r"^auxiliary\.2\.", "auxiliary.conv1."), (r"^auxiliary\.4\.", "aux
 class NASNet(nn.Module):
     """Cells are numbered as if each stage had six; a reduction's own predecessor is not handed on (skip 0)."""
 
-    def __init__(self, classes, width, stem, cells, large, eps, pixels):
+    def __init__(self, classes, width, stem, cells, large, eps, side):
         super().__init__()
+        # Of the grid from which the auxiliary classifier hangs; its window is as large as that is after the pool.
+        grid = side // 16 if large else side // 2
+        pixels = (grid - 5) // 3 + 1
         self.conv0 = sequence(conv=nn.Conv2d(3, stem, 3, 2 if large else 1, 0 if large else 1, bias=False),
                               bn=nn.BatchNorm2d(stem, eps))
         self.names, halved = [], False
@@ -211,8 +214,9 @@ references = {
         Reference("timm nasnetalarge", lambda c: Large(c, True), "timm", full=331,
                   renames=((r"^net\.", ""), *AUXILIARY), **side),
     ("nasnet_a_mobile", "imagenet"):
-        Reference("TF-slim mobile", lambda c: NASNet(c, 44, 32, 4, True, 1e-3, 1), "cadene", renames=AUXILIARY, **side),
+        Reference("TF-slim mobile", lambda c, side: NASNet(c, 44, 32, 4, True, 1e-3, side), "cadene", sized=True,
+                  renames=AUXILIARY, **side),
     ("nasnet_a_cifar", "cifar"):
-        Reference("TF-slim cifar", lambda c: NASNet(c, 32, 96, 6, False, 1e-5, 4), renames=OWN,
+        Reference("TF-slim cifar", lambda c, side: NASNet(c, 32, 96, 6, False, 1e-5, side), sized=True, renames=OWN,
                   side=32, full=32, classes=10, auxiliary=(0.4,)),
 }
