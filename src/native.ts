@@ -74,7 +74,7 @@ export interface Native {
 }
 
 /** Version of the wire between this file and addon.cc. */
-const PROTOCOL = 3;
+const PROTOCOL = 4;
 
 let loaded: Native | undefined;
 

@@ -1,6 +1,6 @@
 // Speed of a network's training step or inference.
 
-import { elements, rows } from '../../src/graph/graph.js';
+import { elements, type Graph, rows } from '../../src/graph/graph.js';
 import type { Model } from '../../src/layers/model.js';
 import { defineState } from '../../src/models/weights.js';
 import { native } from '../../src/native.js';
@@ -72,7 +72,8 @@ export async function benchModel(options: ModelBenchOptions): Promise<ModelBench
   const graph = mode === 'train' ? trainingStep(model, store) : inference(model, store);
   const arena = new Arena();
   const program = new Program(graph, { batch: batchSize, store, threads, isa, arena, exact });
-  const feeds = stepFeeds(model, batchSize, classes);
+  const labels = Int32Array.from({ length: batchSize }, (_, i) => i % classes);
+  const feeds = stepFeeds(noise(batchSize * elements(model.inputShape())), labels);
 
   const peak = new Peak(threads, isa);
   await peak.measure();
@@ -126,8 +127,8 @@ export async function benchModel(options: ModelBenchOptions): Promise<ModelBench
 
 const input = (model: Model) => rows(model.inputShape());
 
-function trainingStep(model: Model, store: Store) {
-  const recipe = makeRecipe();
+/** The graph of a step of SGD; the store gets the state. */
+export function trainingStep(model: Model, store: Store, recipe = makeRecipe()): Graph {
   const { graph, state } = trainingGraph({
     model,
     input: g => g.feed('x', input(model)),
@@ -145,7 +146,8 @@ function trainingStep(model: Model, store: Store) {
 
 const inferenceGraph = (model: Model) => evaluationGraph(model, g => g.feed('x', input(model)));
 
-function inference(model: Model, store: Store) {
+/** The graph of the evaluation; the store gets the state. */
+export function inference(model: Model, store: Store): Graph {
   defineState(store, model.state, 1);
   return inferenceGraph(model);
 }
@@ -171,18 +173,16 @@ async function latencyOf(program: Program, model: Model, repeats: number): Promi
 }
 
 /** A learning rate of 0 keeps the weights, so that every repeat computes the same. */
-function stepFeeds(model: Model, n: number, classes: number): Record<string, Data> {
-  const labels = Int32Array.from({ length: n }, (_, i) => i % classes);
-  const zero = new Float32Array(1);
-  const one = Float32Array.of(1);
+export function stepFeeds(x: Float32Array, labels: Int32Array): Record<string, Data> {
+  const [zero, one, decay] = [Float32Array.of(0), Float32Array.of(1), Float32Array.of(5e-4)];
   return {
-    x: noise(n * model.inputShape().reduce((p, d) => p * d, 1)),
+    x,
     labels,
     partner_labels: labels,
-    mix: new Float32Array(n).fill(1),
+    mix: new Float32Array(labels.length).fill(1),
     'lr.weights': zero,
     'lr.exempt': zero,
-    'decay.weights': zero,
+    'decay.weights': decay,
     'decay.exempt': zero,
     momentum: Float32Array.of(0.9),
     clip: zero,
@@ -192,7 +192,8 @@ function stepFeeds(model: Model, n: number, classes: number): Record<string, Dat
   };
 }
 
-function countMultiplyAdds(model: Model): number {
+/** Of convolutions and linear layers in the forward pass for one image. */
+export function countMultiplyAdds(model: Model): number {
   return model.evaluationGraph.nodes.reduce((sum, node) => {
     const count = node.op.spec.multiplyAdds?.(
       node.inputs.map(v => v.type),

@@ -34,7 +34,11 @@ function layoutOf({ network, form, layout }: Pair): Layout {
 }
 
 /** The network as it trains, without dropout: what both sides compute alike. */
-export async function trainable({ network, form }: Pair, input: Input, classes: number): Promise<Model> {
+export async function trainable(
+  { network, form }: Pick<Pair, 'network' | 'form'>,
+  input: Input,
+  classes: number,
+): Promise<Model> {
   const { config } = await buildNetwork(network, input, classes, { form, auxiliary: true });
   const steady = config.layers.map(l => (l.kind === 'dropout' ? { ...l, config: { ...l.config, rate: 0 } } : l));
   return Model.fromConfig({ ...config, layers: steady });

@@ -1,34 +1,43 @@
-// The Python side as a process that answers requests: reference.py in an environment of its own, outside the tree.
+// The Python side: an environment of its own, outside the tree, and reference.py as a process that answers requests.
 
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { packageRoot } from '../../src/native.js';
 
-const folder = join(packageRoot(), 'test/parity');
+/** Where the descriptions of networks are imported from. */
+export const pythonPath = join(packageRoot(), 'test/parity');
 
-/** DLCOURSE_PYTHON, or that of a virtual environment in the cache folder, made when it is not there. */
-function interpreter(): string {
+/** Where what the Python side needs is kept from run to run. */
+export const pythonCache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'dlcourse');
+
+/**
+ * DLCOURSE_PYTHON, or that of a virtual environment in the cache folder, which is made when it is not there, and again
+ * when requirements.txt has changed.
+ */
+export function interpreter(): string {
   const given = process.env['DLCOURSE_PYTHON'];
   if (given) return given;
-  const environment = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'dlcourse/parity');
+  const environment = join(pythonCache, 'python');
   const python = join(environment, 'bin/python');
-  const ready = join(environment, 'ready');
-  if (!existsSync(ready)) {
-    console.error(`making ${environment}: PyTorch, torchvision and timm, once (set DLCOURSE_PYTHON to use your own)`);
+  const ready = join(environment, 'requirements.txt');
+  const file = join(pythonPath, 'requirements.txt');
+  const wanted = readFileSync(file, 'utf8');
+  if (!existsSync(ready) || readFileSync(ready, 'utf8') !== wanted) {
+    console.error(`making ${environment}: PyTorch and its kin, once (set DLCOURSE_PYTHON to use your own)`);
     const run = (command: string, ...args: string[]) => execFileSync(command, args, { stdio: ['ignore', 2, 2] });
     run('python3', '-m', 'venv', environment);
-    run(python, '-m', 'pip', 'install', '--quiet', '--requirement', join(folder, 'requirements.txt'));
-    run('touch', ready);
+    run(python, '-m', 'pip', 'install', '--quiet', '--requirement', file);
+    writeFileSync(ready, wanted);
   }
   return python;
 }
 
 /** Asks one request at a time. */
 export class Python {
-  readonly #process = spawn(interpreter(), [join(folder, 'reference.py')], {
+  readonly #process = spawn(interpreter(), [join(pythonPath, 'reference.py')], {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' },
   });

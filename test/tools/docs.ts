@@ -8,6 +8,9 @@ import { packageRoot } from '../../src/native.js';
 import { activations } from '../../src/ops/activations.js';
 import { type PublishedRecipe, publishedRecipes, stochasticDepthRecipe } from '../../src/train/recipes.js';
 import { allNetworks } from '../../src/zoo/zoo.js';
+import { chartSvg } from '../bench/chart.js';
+import { readComparisons } from '../bench/results.js';
+import { benchmarkTables } from '../bench/tables.js';
 import { parityTable, readResults } from '../parity/results.js';
 import { table } from './markdown.js';
 import { drawing, familyTable, networkTables } from './networks-tables.js';
@@ -105,10 +108,14 @@ const generated: Record<string, () => string | Promise<string>> = {
   help,
   training: async () => trainingTable(readTrainings(), await allNetworks()),
   parity: async () => parityTable(readResults(), await allNetworks()),
+  benchmarks: () => benchmarkTables(readComparisons()),
 };
 
 /** Files that are generated as a whole. */
-const whole: Record<string, () => Promise<string>> = { 'docs/resnet18.svg': drawing };
+const whole: Record<string, () => string | Promise<string>> = {
+  'docs/resnet18.svg': drawing,
+  'docs/benchmarks.svg': () => chartSvg(readComparisons()),
+};
 
 let stale = false;
 function keep(file: string, before: string | undefined, after: string): void {
@@ -119,7 +126,8 @@ function keep(file: string, before: string | undefined, after: string): void {
   } else writeFileSync(join(root, file), after);
 }
 
-for (const file of ['README.md', 'docs/cli.md', 'docs/models.md', 'docs/training.md', 'docs/parity.md']) {
+for (const name of ['README', 'docs/cli', 'docs/models', 'docs/training', 'docs/parity', 'docs/benchmarks']) {
+  const file = `${name}.md`;
   const before = readFileSync(join(root, file), 'utf8');
   let after = before;
   for (const [name, make] of Object.entries(generated)) {
