@@ -43,7 +43,7 @@ export class TrainProgress {
         const perEpoch = Math.round(event.steps / event.epochs);
         ui.progress(
           `${bold(printable(event.folder))}  ${printable(model)}, ${integer(event.parameters)} parameters, on ${printable(data)}; ` +
-            `${plural(event.epochs, 'epoch')} of ${plural(perEpoch, 'step')}, ${bytes(event.memoryBytes)} of activations` +
+            `${plural(event.epochs, 'epoch')} of ${plural(perEpoch, 'step')}, ${bytes(event.memoryBytes)} of memory` +
             (event.from > 0 ? `; going on from step ${integer(event.from)}` : ''),
         );
         return;

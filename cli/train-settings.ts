@@ -117,6 +117,11 @@ export const trainSettings = {
     real(0, 1e30),
   ),
   accumulate: setting('--accumulate <n>', 'micro-batches a step, to need less memory (default: 1)', whole(1, 65_536)),
+  checkpointActivations: setting(
+    '--checkpoint-activations [yes]',
+    'compute parts of the forward pass again in the backward pass: less memory, more time, the same numbers',
+    yes,
+  ),
   patience: setting(
     '--patience <epochs>',
     'stop after so many epochs without a better test loss (default: never)',
@@ -201,6 +206,7 @@ export function recipeOf({ values: v }: TrainSettings): Partial<Recipe> {
     clip: v.clip,
     patience: v.patience,
     exact: v.exact,
+    checkpointActivations: v.checkpointActivations,
     threads: v.threads,
   };
 }

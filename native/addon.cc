@@ -441,7 +441,7 @@ Napi::Value dispose(const Napi::CallbackInfo& info) {
 
 // ---- Verbs: plans ---------------------------------------------------------------------------------------
 
-/// (plan without places, isa?) -> [{workspace, derived}]: what each step asks the planner for, in bytes.
+/// (plan without places, isa?) -> [{scratch, workspace, derived}]: what each step asks the planner for, in bytes.
 Napi::Value requirements(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
     dl::Plan plan = plan_of(info[0]);
@@ -450,6 +450,7 @@ Napi::Value requirements(const Napi::CallbackInfo& info) {
     for (size_t i = 0; i < needs.size(); i++) {
       Napi::HandleScope scope(info.Env());
       Napi::Object need = Napi::Object::New(info.Env());
+      need.Set("scratch", static_cast<double>(needs[i].scratch));
       need.Set("workspace", static_cast<double>(needs[i].workspace));
       need.Set("derived", static_cast<double>(needs[i].derived));
       out.Set(static_cast<uint32_t>(i), need);

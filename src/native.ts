@@ -59,7 +59,8 @@ export interface Native {
   aliasState(store: StoreHandle, name: string, target: string): void;
   readState(store: StoreHandle, name: string): Data;
   writeState(store: StoreHandle, name: string, data: Data): void;
-  requirements(plan: WirePlan, isa?: string): { workspace: number; derived: number }[];
+  /** Bytes that each step asks for: `scratch` for each thread. */
+  requirements(plan: WirePlan, isa?: string): { scratch: number; workspace: number; derived: number }[];
   compile(
     plan: WirePlan,
     store: StoreHandle,

@@ -1,6 +1,6 @@
 // Speed of a network's training step or inference.
 
-import { elements, type Graph, rows } from '../../src/graph/graph.js';
+import { elements, type Graph, type Node, rows } from '../../src/graph/graph.js';
 import type { Model } from '../../src/layers/model.js';
 import { defineState } from '../../src/models/weights.js';
 import { native } from '../../src/native.js';
@@ -24,6 +24,8 @@ export interface ModelBenchOptions {
   readonly profile: boolean;
   /** Instruction set; by default the best of the machine. */
   readonly isa?: string;
+  /** Compute parts of the forward pass again in the backward pass. */
+  readonly checkpointActivations: boolean;
 }
 
 /** What `bench --model --json` prints. */
@@ -36,6 +38,7 @@ export interface ModelBench {
   isa: string;
   threads: number;
   exact: boolean;
+  checkpointActivations: boolean;
   imagesPerSecond: number;
   medianImagesPerSecond: number;
   /** Of the FMA peak measured in between; a training step counts as three times the forward pass. */
@@ -43,8 +46,11 @@ export interface ModelBench {
   peakGflops: number;
   /** Of the forward pass for one image. */
   multiplyAdds: number;
+  /** Of the process, the program itself included. */
   peakMemoryBytes: number;
-  /** Bytes of intermediate values. */
+  /** What a step needs as planned: state, intermediate values, scratch, weights made ready, feeds. */
+  memoryBytes: number;
+  /** Intermediate values alone. */
   arenaBytes: number;
   /** Of inference, one image at a time. */
   latency?: Latency;
@@ -58,7 +64,7 @@ export interface Latency {
 }
 
 export async function benchModel(options: ModelBenchOptions): Promise<ModelBench> {
-  const { mode, batchSize, threads, repeats, exact } = options;
+  const { mode, batchSize, threads, repeats, exact, checkpointActivations } = options;
   const isa = options.isa ?? native().info().isa;
   const network = await findNetwork(options.model);
   const [height, width] = options.input ?? Object.values(network.forms)[0]!.input;
@@ -69,9 +75,12 @@ export async function benchModel(options: ModelBenchOptions): Promise<ModelBench
     auxiliary: mode === 'train',
   });
   const store = new Store();
-  const graph = mode === 'train' ? trainingStep(model, store) : inference(model, store);
+  const { graph, forward } = mode === 'train' ? trainingStep(model, store) : inference(model, store);
   const arena = new Arena();
-  const program = new Program(graph, { batch: batchSize, store, threads, isa, arena, exact });
+  const program = new Program(graph, {
+    ...{ batch: batchSize, store, threads, isa, arena, exact },
+    ...(forward && checkpointActivations ? { recomputes: forward } : {}),
+  });
   const labels = Int32Array.from({ length: batchSize }, (_, i) => i % classes);
   const feeds = stepFeeds(noise(batchSize * elements(model.inputShape())), labels);
 
@@ -118,7 +127,9 @@ export async function benchModel(options: ModelBenchOptions): Promise<ModelBench
     percentOfPeak: peak.percent(flops / times.best / 1e9),
     peakGflops: peak.gflops,
     multiplyAdds,
+    checkpointActivations,
     peakMemoryBytes,
+    memoryBytes: program.memoryBytes + store.bytes,
     arenaBytes: program.plan.arenaBytes,
     ...(latency ? { latency } : {}),
     ...(options.profile ? { profile: await profileOf(program.plan, best, batchSize, peak) } : {}),
@@ -127,9 +138,14 @@ export async function benchModel(options: ModelBenchOptions): Promise<ModelBench
 
 const input = (model: Model) => rows(model.inputShape());
 
-/** The graph of a step of SGD; the store gets the state. */
-export function trainingStep(model: Model, store: Store, recipe = makeRecipe()): Graph {
-  const { graph, state } = trainingGraph({
+interface Step {
+  readonly graph: Graph;
+  readonly forward?: ReadonlySet<Node>;
+}
+
+/** The graph of a step of SGD, and its forward pass; the store gets the state. */
+export function trainingStep(model: Model, store: Store, recipe = makeRecipe()): Step {
+  const { graph, state, forward } = trainingGraph({
     model,
     input: g => g.feed('x', input(model)),
     loss: 'cross_entropy',
@@ -141,15 +157,15 @@ export function trainingStep(model: Model, store: Store, recipe = makeRecipe()):
     accumulate: 1,
   });
   defineState(store, [...model.state, ...state], 1);
-  return graph;
+  return { graph, forward };
 }
 
 const inferenceGraph = (model: Model) => evaluationGraph(model, g => g.feed('x', input(model)));
 
 /** The graph of the evaluation; the store gets the state. */
-export function inference(model: Model, store: Store): Graph {
+export function inference(model: Model, store: Store): Step {
   defineState(store, model.state, 1);
-  return inferenceGraph(model);
+  return { graph: inferenceGraph(model) };
 }
 
 /** Seconds and runs that a fair tail of the latencies takes, beyond the repeats that were asked for. */

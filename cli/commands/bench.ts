@@ -21,6 +21,7 @@ interface Options {
   isa?: string;
   repeats: number;
   exact?: boolean;
+  checkpointActivations?: boolean;
   profile?: boolean;
   compare?: string;
   json?: boolean;
@@ -55,6 +56,7 @@ export const bench = (): Command =>
     .addOption(option('--isa <name>', 'instruction set (default: the best of the machine)', text))
     .addOption(option('--repeats <n>', 'measurements of each; the best counts', whole(1, 100_000), 20))
     .addOption(option('--exact [yes]', exactHelp, yes))
+    .option('--checkpoint-activations', 'with --mode train: less memory, more time, the same numbers')
     .option('--profile', "with --model: each op's, layer's and step's time beside the roofline")
     .addOption(
       option('--compare <file>', 'measure again what --json wrote into this file, and show what has changed', text),
@@ -80,6 +82,7 @@ export const bench = (): Command =>
 async function measure(ui: Ui, options: Options): Promise<Bench> {
   const { defaultThreads } = await import('../../src/runtime/program.js');
   const { model, input, form, batchSize = 64, mode = 'train', repeats, profile = false, exact = false, isa } = options;
+  const { checkpointActivations = false } = options;
   if (isa !== undefined) await refuseIsa(isa);
   const threads = options.threads ?? defaultThreads();
   const shared = { batchSize, threads, repeats, exact, ...(isa ? { isa } : {}) };
@@ -89,7 +92,8 @@ async function measure(ui: Ui, options: Options): Promise<Bench> {
     return benchKernels({ ...shared, onRow });
   }
   const { benchModel } = await import('../bench/model.js');
-  return benchModel({ ...shared, model, mode, profile, ...(input ? { input } : {}), ...(form ? { form } : {}) });
+  const what = { model, mode, profile, checkpointActivations };
+  return benchModel({ ...shared, ...what, ...(input ? { input } : {}), ...(form ? { form } : {}) });
 }
 
 /** The options with those of an earlier benchmark where nothing is said. */
@@ -98,9 +102,9 @@ async function as(old: Bench, options: Options): Promise<Options> {
   const { threads, batchSize, isa, exact } = old;
   const how = { threads, batchSize, isa, exact };
   if (isKernelBench(old)) return { ...how, ...options };
-  const { model, form, mode } = old;
+  const { model, form, mode, checkpointActivations } = old;
   const [height, width] = old.input as [number, number, number];
-  const what = options.kernels ? {} : { model, form, mode, input: [height, width] as [number, number] };
+  const what = options.kernels ? {} : { model, form, mode, checkpointActivations, input: [height, width] as [number, number] };
   return { ...how, ...what, profile: old.profile !== undefined, ...options };
 }
 
@@ -147,7 +151,10 @@ function printModel(ui: Ui, found: ModelBench): void {
     );
   }
   ui.print(`  ${found.percentOfPeak.toFixed(1)} % of the FMA peak of ${found.peakGflops.toFixed(1)} GFLOP/s`);
-  ui.print(`  ${bytes(found.peakMemoryBytes)} of memory at most, ${bytes(found.arenaBytes)} of it intermediate values`);
+  const { memoryBytes, arenaBytes, peakMemoryBytes } = found;
+  ui.print(
+    `  ${bytes(memoryBytes)} of memory, ${bytes(arenaBytes)} of it intermediate values; the process had ${bytes(peakMemoryBytes)}`,
+  );
   if (!found.profile) return;
   const { total, roofline, bandwidthGBps } = found.profile;
   ui.print(`  ${total.toFixed(1)} ms if every step of the plan took its best time`);

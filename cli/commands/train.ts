@@ -197,7 +197,8 @@ async function goOn(flags: Flags, folder: string): Promise<void> {
   const settings = resolveSettings(trainSettings, flags, config, env);
   const before = resolveSettings(trainSettings, {}, config, {});
   for (const key of Object.keys(trainSettings) as (keyof typeof trainSettings)[]) {
-    if (flags[key] === undefined || ['threads', 'saveEvery', 'minAccuracy'].includes(key)) continue;
+    if (flags[key] === undefined || ['checkpointActivations', 'threads', 'saveEvery', 'minAccuracy'].includes(key))
+      continue;
     if (JSON.stringify(settings.values[key]) === JSON.stringify(before.values[key])) continue;
     const had = before.written[key] ?? 'none';
     throw new DlcourseError({
@@ -223,14 +224,18 @@ async function goOn(flags: Flags, folder: string): Promise<void> {
   const stop = stopSignal('train', () => onStop(ui));
   const how = { ...openOptions(settings.values), ...(card.preprocessing ? { preprocessing: card.preprocessing } : {}) };
   const { dataset } = await openData(ui, record.data.source, how, stop);
-  const { threads } = settings.values;
+  const { threads, checkpointActivations } = settings.values;
   await run(ui, settings, {
     folder,
     model: Model.fromConfig(card.model),
     ...(record.network ? { network: record.network } : {}),
     dataset,
     source: record.data.source,
-    recipe: makeRecipe({ ...record.recipe, ...(threads ? { threads } : {}) }),
+    recipe: makeRecipe({
+      ...record.recipe,
+      ...(threads ? { threads } : {}),
+      ...(checkpointActivations === undefined ? {} : { checkpointActivations }),
+    }),
     saveEvery: settings.values.saveEvery!,
     resume: true,
     config: {},

@@ -1,6 +1,6 @@
 // Which values share memory: views, concatenations without copies, results that overwrite their operand.
 
-import { FIXED, type Graph, type Node, sameShape, type Value } from '../graph/graph.js';
+import { elements, FIXED, type Graph, type Node, sameShape, type Value } from '../graph/graph.js';
 import { copy } from '../ops/arithmetic.js';
 
 /** A block of memory that one or more values occupy. */
@@ -26,6 +26,31 @@ export interface Location {
  * wants dense operands reads a slice of channels, or a concatenation's input cannot be produced in its place. O(nodes).
  */
 export function assignStorage(graph: Graph): (value: Value) => Location {
+  const locate = placeValues(graph);
+  graph.nodes.forEach((node, at) => {
+    for (const value of [...node.inputs, ...node.outputs]) {
+      const { storage } = locate(value);
+      storage.first = Math.min(storage.first, at);
+      storage.last = Math.max(storage.last, at);
+    }
+  });
+  for (const value of [...graph.outputs.values(), ...graph.guards.values()]) {
+    locate(value).storage.last = graph.nodes.length;
+  }
+  graph.nodes.forEach((node, at) => {
+    overwrite(node, at, locate);
+  });
+
+  return value => {
+    const location = locate(value);
+    let { storage } = location;
+    while (storage.within) storage = storage.within;
+    return { ...location, storage };
+  };
+}
+
+/** The same without results that overwrite their operand, and without lifetimes: views and concatenations alone. */
+export function placeValues(graph: Graph): (value: Value) => Location {
   insertCopies(graph, (node, input) => wantsDense(node) && isSlice(input));
   insertCopies(graph, unplaceable(graph));
 
@@ -55,26 +80,7 @@ export function assignStorage(graph: Graph): (value: Value) => Location {
     return { storage, offset: 0, stride: channelsOf(value) };
   };
 
-  graph.nodes.forEach((node, at) => {
-    for (const value of [...node.inputs, ...node.outputs]) {
-      const { storage } = locate(value);
-      storage.first = Math.min(storage.first, at);
-      storage.last = Math.max(storage.last, at);
-    }
-  });
-  for (const value of [...graph.outputs.values(), ...graph.guards.values()]) {
-    locate(value).storage.last = graph.nodes.length;
-  }
-  graph.nodes.forEach((node, at) => {
-    overwrite(node, at, locate);
-  });
-
-  return value => {
-    const location = locate(value);
-    let { storage } = location;
-    while (storage.within) storage = storage.within;
-    return { ...location, storage };
-  };
+  return locate;
 }
 
 const channelsOf = (v: Value): number => v.type.shape.at(-1) ?? 1;
@@ -101,7 +107,7 @@ function overwrite(node: Node, at: number, locate: (v: Value) => Location): void
       from.type.count === to.type.count &&
       block.root.type.count === to.type.count &&
       sameShape(from.type.shape, to.type.shape) &&
-      sizeOf(block.root) === sizeOf(to) &&
+      elements(block.root.type.shape) === elements(to.type.shape) &&
       node.inputs.every((v, i) => i === input || blockOf(v) !== block);
     if (!fits) continue;
     own.within = block;
@@ -109,8 +115,6 @@ function overwrite(node: Node, at: number, locate: (v: Value) => Location): void
     return;
   }
 }
-
-const sizeOf = (v: Value): number => v.type.shape.reduce((p, d) => p * d, 1);
 
 function viewOf(value: Value): { node: Node; input: Value; channel: number } | undefined {
   if (value.source.kind !== 'node') return undefined;
@@ -181,7 +185,10 @@ function concatSlots(graph: Graph): Map<Value, { whole: Value; channel: number }
   return slots;
 }
 
-/** Elements of a value for the largest counts. */
-export function maxElements(value: Value, counts: readonly number[]): number {
-  return sizeOf(value) * (value.type.count === FIXED ? 1 : counts[value.type.count]!);
+/** Bytes of an element. */
+export const WIDTH = { f32: 4, i32: 4, u8: 1 } as const;
+
+/** Bytes of a value for the largest counts. */
+export function bytesOf({ type }: Value, counts: readonly number[]): number {
+  return elements(type.shape) * WIDTH[type.dtype] * (type.count === FIXED ? 1 : counts[type.count]!);
 }

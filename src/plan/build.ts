@@ -1,21 +1,22 @@
 // Graph to plan: storage, places and steps. What comes out is ready for the addon.
 
-import { FIXED, type Graph, type Value } from '../graph/graph.js';
+import { FIXED, type Graph, type Node, type Value } from '../graph/graph.js';
 import type { Attributes } from '../graph/op.js';
 import type { Native } from '../native.js';
 import { type Lifetime, planMemory } from '../passes/memory.js';
-import { assignStorage, type Location, maxElements, type Storage } from '../passes/storage.js';
+import { assignStorage, bytesOf, type Location, placeValues, type Storage, WIDTH } from '../passes/storage.js';
 import type { WirePlan, WireStep, WireTensor } from './wire.js';
 
 export interface BuiltPlan {
   readonly wire: WirePlan;
   /** Path of the layer that each step belongs to. */
   readonly paths: readonly string[];
-  /** Multiply-adds of convolutions and linear layers in one row of the forward pass. */
+  /** Bytes of intermediate values and of what steps need beside them. */
   readonly arenaBytes: number;
+  /** Bytes that each thread needs for itself. */
+  readonly scratchBytes: number;
 }
 
-const WIDTH = { f32: 4, i32: 4, u8: 1 } as const;
 const LINE = 64;
 
 /**
@@ -24,8 +25,86 @@ const LINE = 64;
  */
 export function buildPlan(graph: Graph, counts: readonly number[], native: Native, isa?: string): BuiltPlan {
   const locate = assignStorage(graph);
-  const nodes = graph.nodes;
+  const { wire, values, positions } = withoutPlaces(graph, counts, locate);
+  const { tensors, steps, segments } = wire;
 
+  // Places: state by name, feeds one after the other, the rest and the workspaces in the arena.
+  const needs = native.requirements(wire, isa);
+  const blocks = new Map<Storage, number>();
+  const lifetimes: Lifetime[] = [];
+  const stateIndex = new Map<string, number>();
+  for (const value of values) {
+    const { storage } = locate(value);
+    const { source } = storage.root;
+    if (source.kind !== 'node' || blocks.has(storage)) continue;
+    blocks.set(storage, lifetimes.length);
+    lifetimes.push({
+      bytes: bytesOf(storage.root, counts),
+      first: storage.first,
+      last: storage.last,
+    });
+  }
+  const firstWorkspace = lifetimes.length;
+  needs.forEach((need, i) => {
+    lifetimes.push({ bytes: need.workspace, first: positions[i]!, last: positions[i]! });
+  });
+  const memory = planMemory(lifetimes);
+  const feedOffsets = new Map<string, number>();
+  tensors.forEach((tensor, i) => {
+    const { storage, offset } = locate(values[i]!);
+    const { source } = storage.root;
+    if (source.kind === 'state') {
+      if (!stateIndex.has(source.name)) stateIndex.set(source.name, stateIndex.size);
+      tensor.place = 'state';
+      tensor.offset = stateIndex.get(source.name)!;
+    } else if (source.kind === 'feed') {
+      if (!feedOffsets.has(source.name)) {
+        feedOffsets.set(source.name, wire.feedBytes);
+        wire.feedBytes += Math.ceil(bytesOf(storage.root, counts) / LINE) * LINE;
+      }
+      tensor.place = 'feed';
+      tensor.offset = feedOffsets.get(source.name)! + offset * WIDTH[tensor.dtype];
+    } else {
+      tensor.offset = memory.offsets[blocks.get(storage)!]! + offset * WIDTH[tensor.dtype];
+    }
+  });
+  const changesState = segments.some(s => s.changesState);
+  steps.forEach((step, i) => {
+    step.workspace = memory.offsets[firstWorkspace + i]!;
+    const size = Math.ceil(needs[i]!.derived / LINE) * LINE;
+    // Where the state changes with every run nothing derived is kept: all steps share one block.
+    step.derived = changesState ? 0 : wire.derivedBytes;
+    wire.derivedBytes = changesState ? Math.max(wire.derivedBytes, size) : wire.derivedBytes + size;
+  });
+  wire.state = [...stateIndex.keys()];
+  wire.arenaBytes = memory.bytes;
+  return {
+    wire,
+    paths: positions.map(at => graph.nodes[at]!.path),
+    arenaBytes: memory.bytes,
+    scratchBytes: needs.reduce((most, { scratch }) => Math.max(most, scratch), 0),
+  };
+}
+
+/** Bytes that each node of a graph needs beside its operands, for the time of its step. */
+export function workspaces(
+  graph: Graph,
+  counts: readonly number[],
+  native: Native,
+  isa?: string,
+): ReadonlyMap<Node, number> {
+  const { wire, positions } = withoutPlaces(graph, counts, placeValues(graph));
+  const needs = native.requirements(wire, isa);
+  return new Map(needs.map(({ workspace }, i) => [graph.nodes[positions[i]!]!, workspace]));
+}
+
+/** What a plan is made of before anything has a place. `values` are those of the tensors, `positions` those of the steps. */
+function withoutPlaces(
+  graph: Graph,
+  counts: readonly number[],
+  locate: (value: Value) => Location,
+): { wire: WirePlan; values: Value[]; positions: number[] } {
+  const { nodes } = graph;
   const tensors: WireTensor[] = [];
   const values: Value[] = [];
   const index = new Map<Value, number>();
@@ -42,7 +121,6 @@ export function buildPlan(graph: Graph, counts: readonly number[], native: Nativ
 
   const steps: WireStep[] = [];
   const positions: number[] = [];
-  const paths: string[] = [];
   nodes.forEach((node, at) => {
     if (node.op.spec.view || node.op.spec.concatenates) return;
     steps.push({
@@ -54,7 +132,6 @@ export function buildPlan(graph: Graph, counts: readonly number[], native: Nativ
       derived: 0,
     });
     positions.push(at);
-    paths.push(node.path);
   });
 
   const segments: WirePlan['segments'] = [];
@@ -81,59 +158,7 @@ export function buildPlan(graph: Graph, counts: readonly number[], native: Nativ
     feedBytes: 0,
     derivedBytes: 0,
   };
-
-  // Places: state by name, feeds one after the other, the rest and the workspaces in the arena.
-  const needs = native.requirements(wire, isa);
-  const blocks = new Map<Storage, number>();
-  const lifetimes: Lifetime[] = [];
-  const stateIndex = new Map<string, number>();
-  for (const value of values) {
-    const { storage } = locate(value);
-    const { source } = storage.root;
-    if (source.kind !== 'node' || blocks.has(storage)) continue;
-    blocks.set(storage, lifetimes.length);
-    lifetimes.push({
-      bytes: maxElements(storage.root, counts) * WIDTH[storage.root.type.dtype],
-      first: storage.first,
-      last: storage.last,
-    });
-  }
-  const firstWorkspace = lifetimes.length;
-  needs.forEach((need, i) => {
-    lifetimes.push({ bytes: need.workspace, first: positions[i]!, last: positions[i]! });
-  });
-  const memory = planMemory(lifetimes);
-  const feedOffsets = new Map<string, number>();
-  tensors.forEach((tensor, i) => {
-    const { storage, offset } = locate(values[i]!);
-    const { source } = storage.root;
-    if (source.kind === 'state') {
-      if (!stateIndex.has(source.name)) stateIndex.set(source.name, stateIndex.size);
-      tensor.place = 'state';
-      tensor.offset = stateIndex.get(source.name)!;
-    } else if (source.kind === 'feed') {
-      if (!feedOffsets.has(source.name)) {
-        feedOffsets.set(source.name, wire.feedBytes);
-        const bytes = maxElements(storage.root, counts) * WIDTH[tensor.dtype];
-        wire.feedBytes += Math.ceil(bytes / LINE) * LINE;
-      }
-      tensor.place = 'feed';
-      tensor.offset = feedOffsets.get(source.name)! + offset * WIDTH[tensor.dtype];
-    } else {
-      tensor.offset = memory.offsets[blocks.get(storage)!]! + offset * WIDTH[tensor.dtype];
-    }
-  });
-  const changesState = segments.some(s => s.changesState);
-  steps.forEach((step, i) => {
-    step.workspace = memory.offsets[firstWorkspace + i]!;
-    const size = Math.ceil(needs[i]!.derived / LINE) * LINE;
-    // Where the state changes with every run nothing derived is kept: all steps share one block.
-    step.derived = changesState ? 0 : wire.derivedBytes;
-    wire.derivedBytes = changesState ? Math.max(wire.derivedBytes, size) : wire.derivedBytes + size;
-  });
-  wire.state = [...stateIndex.keys()];
-  wire.arenaBytes = memory.bytes;
-  return { wire, paths, arenaBytes: memory.bytes };
+  return { wire, values, positions };
 }
 
 function describe(value: Value, { stride }: Location, counts: readonly number[]): WireTensor {

@@ -1,7 +1,7 @@
 // Compile once, run many: state by name, and programs that bind to it.
 
 import { DlcourseError } from '../errors.js';
-import type { DType, Graph } from '../graph/graph.js';
+import { type DType, elements, type Graph, type Node } from '../graph/graph.js';
 import {
   type ArenaHandle,
   type Data,
@@ -13,7 +13,10 @@ import {
 } from '../native.js';
 import { makeExact } from '../passes/exact.js';
 import { prune } from '../passes/prune.js';
-import { type BuiltPlan, buildPlan } from '../plan/build.js';
+import { recompute } from '../passes/recompute.js';
+import { WIDTH } from '../passes/storage.js';
+import { type BuiltPlan, buildPlan, workspaces } from '../plan/build.js';
+import { bufferBytes, ownBytes, requireMemory } from './memory.js';
 
 export type { Data } from '../native.js';
 
@@ -45,6 +48,11 @@ export class Store {
     return translated(name, () => native().readState(this.handle, name));
   }
 
+  /** Bytes of all tensors as the engine keeps them. */
+  get bytes(): number {
+    return [...this.#shapes.values()].reduce((sum, { dtype, shape }) => sum + tensorBytes(shape, dtype), 0);
+  }
+
   /** Replaces a tensor's content. Throws E_BUSY while a run uses the store, E_ARGUMENT when the length differs. */
   write(name: string, data: Data): void {
     translated(name, () => native().writeState(this.handle, name, data));
@@ -55,16 +63,39 @@ export class Store {
   }
 }
 
-export interface CompileOptions {
+/** Bytes of a tensor of the store. */
+export const tensorBytes = (shape: readonly number[], dtype: DType = 'f32'): number =>
+  bufferBytes(elements(shape) * WIDTH[dtype]);
+
+export interface PlanOptions {
   /** Largest number of rows in a run. */
   batch: number;
-  store: Store;
-  /** Threads of a run; every machine's result is the same for any number. */
-  threads?: number;
   /** Instruction set, at most what the machine has. */
   isa?: string;
   /** Convolutions sum products as they are, without Winograd's transforms: slower, with rounding errors half as large. */
   exact?: boolean;
+  /**
+   * The forward pass of a differentiated graph: parts of it are computed again in the backward pass, which takes less
+   * memory, more time, and gives the same numbers.
+   */
+  recomputes?: ReadonlySet<Node>;
+}
+
+/** Plans a graph, which is edited on the way. */
+export function planFor(graph: Graph, { batch, isa, exact, recomputes }: PlanOptions): BuiltPlan {
+  const counts = [batch];
+  return translated('compile', () => {
+    prune(graph);
+    if (exact) makeExact(graph);
+    if (recomputes) recompute(graph, recomputes, counts, workspaces(graph, counts, native(), isa));
+    return buildPlan(graph, counts, native(), isa);
+  });
+}
+
+export interface CompileOptions extends PlanOptions {
+  store: Store;
+  /** Threads of a run; every machine's result is the same for any number. */
+  threads?: number;
   /** Programs that never run at the same time may share one arena. */
   arena?: Arena;
 }
@@ -72,6 +103,8 @@ export interface CompileOptions {
 /** Memory for intermediate values, shared by programs that never run at the same time. */
 export class Arena {
   readonly handle: ArenaHandle = native().createArena();
+  /** Of the largest program so far. */
+  bytes = 0;
 }
 
 export interface Outcome<Names extends string = string> {
@@ -86,21 +119,28 @@ export interface Outcome<Names extends string = string> {
 export class Program {
   readonly plan: BuiltPlan;
   readonly batch: number;
+  /** Bytes that it takes, the arena included, beside the state. */
+  readonly memoryBytes: number;
   readonly #handle: ExecutableHandle;
   readonly #segments: ReadonlyMap<string, number>;
 
-  constructor(graph: Graph, options: CompileOptions) {
-    prune(graph);
-    if (options.exact) makeExact(graph);
-    this.batch = options.batch;
-    this.plan = translated('compile', () => buildPlan(graph, [options.batch], native(), options.isa));
+  /**
+   * @param given a graph, or a plan of the same batch
+   * Throws E_MEMORY where there is not enough for it.
+   */
+  constructor(given: Graph | BuiltPlan, options: CompileOptions) {
+    const { batch, isa, store, arena = new Arena(), threads = defaultThreads() } = options;
+    this.batch = batch;
+    this.plan = 'wire' in given ? given : planFor(given, options);
+    const own = ownBytes(this.plan, threads);
+    const whole = bufferBytes(this.plan.arenaBytes);
+    this.memoryBytes = own + whole;
+    requireMemory('compile', own + Math.max(0, whole - arena.bytes));
     this.#segments = new Map(this.plan.wire.segments.map((segment, i) => [segment.name, i]));
     this.#handle = translated('compile', () =>
-      native().compile(this.plan.wire, options.store.handle, (options.arena ?? new Arena()).handle, {
-        threads: options.threads ?? defaultThreads(),
-        ...(options.isa ? { isa: options.isa } : {}),
-      }),
+      native().compile(this.plan.wire, store.handle, arena.handle, { threads, ...(isa ? { isa } : {}) }),
     );
+    arena.bytes = Math.max(arena.bytes, whole);
   }
 
   /**

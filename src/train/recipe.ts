@@ -38,6 +38,8 @@ export interface Recipe extends OptimizerOptions {
   readonly patience: number;
   /** Convolutions without Winograd's transforms: slower, with rounding errors half as large. */
   readonly exact: boolean;
+  /** Compute parts of the forward pass again in the backward pass: less memory, more time, the same numbers. */
+  readonly checkpointActivations: boolean;
   /** Threads, which change no result. */
   readonly threads?: number;
 }
@@ -62,6 +64,7 @@ export const defaultRecipe: Recipe = {
   clip: 0,
   patience: 0,
   exact: false,
+  checkpointActivations: false,
 };
 
 /**

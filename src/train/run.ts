@@ -59,6 +59,7 @@ export type RunEvent =
       parameters: number;
       epochs: number;
       steps: number;
+      /** That steps and evaluations need, beside the program and the pictures. */
       memoryBytes: number;
       from: number;
     }
@@ -178,7 +179,7 @@ export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent,
     parameters: model.parameters,
     epochs: recipe.epochs,
     steps: training.totalSteps,
-    memoryBytes: training.arenaBytes,
+    memoryBytes: training.memoryBytes,
     from: training.position.step,
   };
 

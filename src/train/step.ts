@@ -1,7 +1,7 @@
 // The training step as one graph: forward, loss, backward, check, update. And the evaluation step.
 
 import { DlcourseError } from '../errors.js';
-import { fixed, Graph, rows, type Value } from '../graph/graph.js';
+import { fixed, Graph, type Node, rows, type Value } from '../graph/graph.js';
 import { zeros } from '../layers/initializers.js';
 import type { StateSpec } from '../layers/layer.js';
 import type { BuiltModel, Model } from '../layers/model.js';
@@ -50,6 +50,8 @@ export interface TrainingGraph {
   readonly graph: Graph;
   /** What the step keeps besides the model's own state. */
   readonly state: readonly StateSpec[];
+  /** The nodes of the forward pass, loss included. */
+  readonly forward: ReadonlySet<Node>;
 }
 
 /** Name in the store of what the optimizer keeps for a parameter. */
@@ -87,6 +89,8 @@ export function trainingGraph(options: StepOptions): TrainingGraph {
     for (const { path, op, outputs } of [...graph.nodes]) probe(graph, path ? `layer ${path}` : op.name, outputs[0]!);
   }
 
+  const forward = new Set(graph.nodes);
+
   const parameters = options.groups.flatMap(g => g.parameters).filter(p => graph.state.has(p.name));
   const values = parameters.map(p => graph.state.get(p.name)!);
   const weight = graph.feed('loss_weight', fixed([1]));
@@ -98,7 +102,7 @@ export function trainingGraph(options: StepOptions): TrainingGraph {
   if (hit) graph.outputs.set('hit', now(hit));
   if (options.probes) {
     for (const p of [...trained].reverse()) probe(graph, `gradient of ${p.name}`, gradientOf(p));
-    return { graph, state };
+    return { graph, state, forward };
   }
 
   let followers: readonly Follower[] = built.follows.map(f => ({
@@ -166,7 +170,7 @@ export function trainingGraph(options: StepOptions): TrainingGraph {
       .flatMap(s => [graph.fromStore(emaName(s.name), fixed(s.shape)), graph.state.get(s.name)!]);
     ema([graph.feed('ema_decay', fixed([1])), ...pairs]);
   }
-  return { graph, state };
+  return { graph, state, forward };
 }
 
 const nothingToTrain = (model: string): DlcourseError =>

@@ -7,7 +7,8 @@ import type { Model } from '../layers/model.js';
 import { headTensors, withFrozenNorms } from '../layers/rewrite.js';
 import { defineState } from '../models/weights.js';
 import type { BuiltPlan } from '../plan/build.js';
-import { Arena, type Data, Program, type Store } from '../runtime/program.js';
+import { bufferBytes, bytesInUse, memoryLimit, ownBytes, requireMemory } from '../runtime/memory.js';
+import { Arena, type Data, defaultThreads, Program, planFor, type Store, tensorBytes } from '../runtime/program.js';
 import { frozenTensors } from './freeze.js';
 import type { Feeds, Source } from './inputs.js';
 import { averageScores, Counts, type Evaluation } from './metrics.js';
@@ -60,16 +61,24 @@ export interface TrainingSetup {
 const SEGMENTS_AFTER = ['reduce', 'check', 'commit'];
 
 /** A stretch of epochs in which the same tensors are trained, by one plan. */
-interface Phase {
+interface PlannedPhase {
   readonly begins: number;
   readonly options: StepOptions;
-  readonly program: Program;
+  readonly plan: BuiltPlan;
+  /** What a checkpoint holds, and what else is in the store. */
   readonly state: readonly StateSpec[];
+  readonly accumulators: readonly StateSpec[];
+}
+
+interface Phase extends PlannedPhase {
+  readonly program: Program;
 }
 
 export class Training {
   readonly stepsPerEpoch: number;
   readonly totalSteps: number;
+  /** Bytes that steps and evaluations need: state, intermediate values, scratch, weights made ready, feeds. */
+  readonly memoryBytes: number;
   readonly #setup: TrainingSetup;
   readonly #microBatch: number;
   readonly #arena = new Arena();
@@ -96,8 +105,11 @@ export class Training {
     this.stepsPerEpoch = Math.ceil(train.length / batch);
     this.totalSteps = this.stepsPerEpoch * recipe.epochs;
     this.#frozen = frozenTensors(model, recipe.freeze);
+    const { first, bytes } = this.#plans(this.#microBatch);
+    this.memoryBytes = bytes;
+    requireMemory(`training ${model.name} on batches of ${batch}`, bytes - store.bytes, () => this.#whatFits());
     defineState(store, model.state, recipe.seed);
-    this.#phase = this.#enter(0);
+    this.#phase = this.#enter(first);
     if (recipe.ema > 0) this.#copyToAverages();
   }
 
@@ -111,7 +123,7 @@ export class Training {
     const begins = this.#phaseOf(position.epoch);
     if (begins === this.#phase.begins) return;
     this.#phase.program.dispose();
-    this.#phase = this.#enter(begins);
+    this.#phase = this.#enter(this.#plan(begins, this.#microBatch));
   }
 
   /** Every tensor that a checkpoint at this position holds: the model's and the optimizer's. */
@@ -125,9 +137,61 @@ export class Training {
     return unfreezeAfter > 0 && epoch >= unfreezeAfter ? unfreezeAfter : 0;
   }
 
-  /** Compiles the phase that begins with an epoch. What the optimizer keeps of newly trained tensors is zero. */
-  #enter(begins: number): Phase {
-    const { model, store, recipe, train, outputWeights, trainable: may = () => true } = this.#setup;
+  /** The first phase for micro-batches of so many rows, and the bytes that the whole training needs then. */
+  #plans(rows: number): { first: PlannedPhase; bytes: number } {
+    const { model, recipe, test, isa } = this.#setup;
+    const first = this.#plan(0, rows);
+    const phases = recipe.unfreezeAfter > 0 ? [first, this.#plan(recipe.unfreezeAfter, rows)] : [first];
+    const evaluations = test
+      ? [
+          planFor(
+            evaluationGraph(model, graph => test.input(graph)),
+            { batch: rows, ...(isa ? { isa } : {}) },
+          ),
+        ]
+      : [];
+    const threads = recipe.threads ?? defaultThreads();
+    // One arena for all; of the phases one at a time.
+    const most = (of: (plan: BuiltPlan) => number, plans: readonly BuiltPlan[]): number =>
+      Math.max(0, ...plans.map(of));
+    const own = (plan: BuiltPlan): number => ownBytes(plan, threads);
+    const plans = phases.map(phase => phase.plan);
+    const state = new Map(
+      phases.flatMap(p => [...p.state, ...p.accumulators]).map(s => [s.name, tensorBytes(s.shape)]),
+    );
+    const bytes =
+      most(plan => bufferBytes(plan.arenaBytes), [...plans, ...evaluations]) +
+      most(own, plans) +
+      most(own, evaluations) +
+      [...state.values()].reduce((a, b) => a + b, 0);
+    return { first, bytes };
+  }
+
+  /** What to do about a training that is too large. */
+  #whatFits(): string {
+    const { recipe, store } = this.#setup;
+    const limit = memoryLimit();
+    let [fits, tooMany] = [0, this.#microBatch];
+    while (tooMany - fits > 1) {
+      const rows = Math.floor((fits + tooMany) / 2);
+      if (bytesInUse(this.#plans(rows).bytes - store.bytes) <= limit) fits = rows;
+      else tooMany = rows;
+    }
+    const others = [
+      ...(recipe.checkpointActivations ? [] : ['--checkpoint-activations']),
+      'more micro-batches (--accumulate)',
+      'smaller pictures',
+    ];
+    const largest =
+      fits > 0
+        ? `the largest batch size that fits is ${fits * recipe.accumulate}`
+        : 'not even one picture at a time fits';
+    return `${largest}; less memory is needed with ${others.join(', ').replace(/, (?=[^,]*$)/, ' or ')}`;
+  }
+
+  /** Plans the phase that begins with an epoch, for micro-batches of so many rows. */
+  #plan(begins: number, rows: number): PlannedPhase {
+    const { model, recipe, train, outputWeights, isa, trainable: may = () => true } = this.#setup;
     const late = begins > 0 ? this.#frozen : new Set<string>();
     const frozen = begins > 0 ? new Set<string>() : this.#frozen;
     const trainable = (name: string): boolean => may(name) && !frozen.has(name);
@@ -149,19 +213,31 @@ export class Training {
       accumulate: recipe.accumulate,
       ...(outputWeights ? { outputWeights } : {}),
     };
-    const { graph, state } = trainingGraph(options);
-    defineState(store, state, recipe.seed);
+    const { graph, state, forward } = trainingGraph(options);
+    const isAccumulator = ({ name }: StateSpec): boolean => name.startsWith('accumulator/');
     return {
       begins,
       options,
-      program: this.#compile(graph, this.#microBatch),
-      state: [...model.state, ...state.filter(s => !s.name.startsWith('accumulator/'))],
+      plan: planFor(graph, {
+        batch: rows,
+        ...(isa ? { isa } : {}),
+        ...(recipe.checkpointActivations ? { recomputes: forward } : {}),
+      }),
+      state: [...model.state, ...state.filter(s => !isAccumulator(s))],
+      accumulators: state.filter(isAccumulator),
     };
   }
 
-  #compile(graph: Graph, batch: number): Program {
+  /** Compiles a phase. What the optimizer keeps of newly trained tensors is zero. */
+  #enter(planned: PlannedPhase): Phase {
+    const { store, recipe } = this.#setup;
+    defineState(store, [...planned.state, ...planned.accumulators], recipe.seed);
+    return { ...planned, program: this.#compile(planned.plan, this.#microBatch) };
+  }
+
+  #compile(given: Graph | BuiltPlan, batch: number): Program {
     const { store, recipe, isa } = this.#setup;
-    return new Program(graph, {
+    return new Program(given, {
       batch,
       store,
       arena: this.#arena,
@@ -173,12 +249,7 @@ export class Training {
 
   /** What a step computes now. */
   get plan(): BuiltPlan {
-    return this.#phase.program.plan;
-  }
-
-  /** Bytes of intermediate values in a training step. */
-  get arenaBytes(): number {
-    return this.plan.arenaBytes;
+    return this.#phase.plan;
   }
 
   /** Moving averages begin as the tensors that they follow. */
@@ -322,6 +393,21 @@ export class Training {
 
   /** Replays the step's micro-batches with a probe at every layer. */
   async #diverged(samples: number, loss: number): Promise<DlcourseError> {
+    const where = await this.#firstNotFinite(samples).catch((error: unknown) => {
+      // Probes keep every layer's result: where checkpoints or a lack of memory forbid that, no layer is named.
+      if (error instanceof DlcourseError && error.code === 'E_MEMORY') return undefined;
+      throw error;
+    });
+    return new DlcourseError({
+      code: 'E_DIVERGED',
+      class: 'diverged',
+      where: where ?? 'training',
+      problem: `expected finite numbers in step ${this.position.step + 1}, got NaN or infinity (loss ${loss})`,
+      hint: 'nothing of this step was kept; lower the learning rate, warm up, or clip gradients (--clip 1)',
+    });
+  }
+
+  async #firstNotFinite(samples: number): Promise<string | undefined> {
     const { graph } = trainingGraph({ ...this.#phase.options, probes: true });
     const program = this.#compile(graph, this.#microBatch);
     let where: string | undefined;
@@ -330,13 +416,7 @@ export class Training {
       where = firstNotFinite((await program.run(feeds, rows)).results);
     }
     program.dispose();
-    return new DlcourseError({
-      code: 'E_DIVERGED',
-      class: 'diverged',
-      where: where ?? 'training',
-      problem: `expected finite numbers in step ${this.position.step + 1}, got NaN or infinity (loss ${loss})`,
-      hint: 'nothing of this step was kept; lower the learning rate, warm up, or clip gradients (--clip 1)',
-    });
+    return where;
   }
 
   /** Evaluates the test source (or another) with the trained tensors or their moving averages. */

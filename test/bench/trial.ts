@@ -46,7 +46,7 @@ async function trial(request: TrialRequest): Promise<TrialAnswer> {
   const start = loaded();
   const model = await trainable({ network, form }, input, classes);
   const store = new Store();
-  const graph =
+  const { graph } =
     mode === 'train' ? trainingStep(model, store, makeRecipe({ nesterov: false })) : inference(model, store);
   const program = new Program(graph, { batch, store, threads, isa });
   const feeds = stepFeeds(images(batch, input), labels(batch, classes));

@@ -150,8 +150,8 @@ describe('what is frozen', () => {
     expect(gradients(whole).some(at => at.startsWith('stem'))).toBe(true);
     expect(new Set(gradients(head))).toEqual(new Set(['fc']));
     expect(gradients(upper).every(at => /^(stage[34]|fc|pool)/.test(at))).toBe(true);
-    expect(head.arenaBytes).toBeLessThan(0.3 * whole.arenaBytes);
-    expect(upper.arenaBytes).toBeLessThan(0.75 * whole.arenaBytes);
+    expect(head.plan.arenaBytes).toBeLessThan(0.3 * whole.plan.arenaBytes);
+    expect(upper.plan.arenaBytes).toBeLessThan(0.75 * whole.plan.arenaBytes);
   });
 });
 

@@ -1,0 +1,93 @@
+// How much memory there is, and what a plan takes of it.
+
+import { readFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import { dirname, join } from 'node:path';
+import { DlcourseError } from '../errors.js';
+import { native } from '../native.js';
+import type { BuiltPlan } from '../plan/build.js';
+
+const HUGE_PAGE = 2 ** 21;
+
+/** What the engine takes for a buffer: from 2 MiB on, whole huge pages (native/base/buffer.cc). */
+export const bufferBytes = (bytes: number): number =>
+  bytes < HUGE_PAGE ? bytes : Math.ceil(bytes / HUGE_PAGE) * HUGE_PAGE;
+
+/** Lines between the threads' shares of scratch, and slots of feeds (native/plan/executable). */
+const APART = 5 * 64;
+const SLOTS = 2;
+
+/** Bytes that a compiled plan takes beside its arena and the state: scratch, derived weights, feeds of two runs. */
+export function ownBytes({ wire, scratchBytes }: BuiltPlan, threads: number): number {
+  const scratch = Math.ceil(scratchBytes / 64) * 64 + APART;
+  return bufferBytes(scratch * threads) + bufferBytes(wire.derivedBytes) + SLOTS * bufferBytes(wire.feedBytes);
+}
+
+/** Share of the memory that a process may take before others, and the system, have too little. */
+const SHARE = 0.9;
+
+/** Bytes that this process may use: DLCOURSE_MEMORY, else 90 % of what the machine or the control group has. */
+export function memoryLimit(env: NodeJS.ProcessEnv = process.env): number {
+  const asked = env['DLCOURSE_MEMORY'];
+  if (asked === undefined || asked === '') return Math.floor(SHARE * Math.min(totalmem(), controlGroupLimit()));
+  const [, number, unit = ''] = /^(\d+(?:\.\d+)?)([KMGT]?)$/i.exec(asked) ?? [];
+  const bytes = Math.floor(Number(number) * 1024 ** ' KMGT'.indexOf(unit.toUpperCase() || ' '));
+  if (bytes > 0) return bytes;
+  throw new DlcourseError({
+    code: 'E_OPTION',
+    class: 'usage',
+    where: 'DLCOURSE_MEMORY',
+    problem: `expected bytes such as 8G or 512M, got ${asked}`,
+  });
+}
+
+/**
+ * The least limit of the control groups that this process lies in, version 1 or 2; Infinity without one.
+ * @param root folder in place of / (for tests)
+ */
+export function controlGroupLimit(root = '/'): number {
+  const read = (...path: string[]): string => {
+    try {
+      return readFileSync(join(root, ...path), 'utf8');
+    } catch {
+      return '';
+    }
+  };
+  let least = Number.POSITIVE_INFINITY;
+  for (const line of read('proc', 'self', 'cgroup').split('\n')) {
+    const [, controllers, group] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
+    if (group === undefined) continue;
+    const unified = controllers === '';
+    if (!unified && !controllers!.split(',').includes('memory')) continue;
+    const [mount, file] = unified ? ['', 'memory.max'] : ['memory', 'memory.limit_in_bytes'];
+    // A container may see its own group as the root: the outer folders are then not there.
+    for (let folder = group; ; folder = dirname(folder)) {
+      const limit = Number.parseInt(read('sys', 'fs', 'cgroup', mount!, folder, file!), 10);
+      if (limit >= 0) least = Math.min(least, limit);
+      if (folder === '/') break;
+    }
+  }
+  return least;
+}
+
+/** Bytes that would be in use with `more` of the engine's: what JavaScript holds, pictures included, and the engine. */
+export function bytesInUse(more = 0): number {
+  const { heapTotal, external } = process.memoryUsage();
+  return heapTotal + external + native().info().liveBytes + more;
+}
+
+/** Throws E_MEMORY when `more` bytes are not there for the engine. `largest` says in words what would fit. */
+export function requireMemory(where: string, more: number, hint?: () => string): void {
+  const limit = memoryLimit();
+  const bytes = bytesInUse(more);
+  if (bytes <= limit) return;
+  throw new DlcourseError({
+    code: 'E_MEMORY',
+    class: 'resources',
+    where,
+    problem: `expected at most ${mebibytes(limit)} of memory in all, got a need of ${mebibytes(bytes)}`,
+    ...(hint ? { hint: hint() } : {}),
+  });
+}
+
+const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20).toLocaleString('en-US')} MiB`;
