@@ -4,7 +4,6 @@ import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { DlcourseError } from '../errors.js';
-import { native } from '../native.js';
 import type { BuiltPlan } from '../plan/build.js';
 
 const HUGE_PAGE = 2 ** 21;
@@ -70,22 +69,22 @@ export function controlGroupLimit(root = '/'): number {
   return least;
 }
 
-/** Bytes that would be in use with `more` of the engine's: what JavaScript holds, pictures included, and the engine. */
-export function bytesInUse(more = 0): number {
+/** Bytes of this process when it holds `engine` bytes in the engine: those, and what JavaScript has, pictures included. */
+export function bytesWith(engine: number): number {
   const { heapTotal, external } = process.memoryUsage();
-  return heapTotal + external + native().info().liveBytes + more;
+  return heapTotal + external + engine;
 }
 
-/** Throws E_MEMORY when `more` bytes are not there for the engine. `largest` says in words what would fit. */
-export function requireMemory(where: string, more: number, hint?: () => string): void {
+/** Throws E_MEMORY where what needs `engine` bytes can't fit. The hint is worked out only then. */
+export function requireMemory(where: string, engine: number, hint?: () => string): void {
   const limit = memoryLimit();
-  const bytes = bytesInUse(more);
+  const bytes = bytesWith(engine);
   if (bytes <= limit) return;
   throw new DlcourseError({
     code: 'E_MEMORY',
     class: 'resources',
     where,
-    problem: `expected at most ${mebibytes(limit)} of memory in all, got a need of ${mebibytes(bytes)}`,
+    problem: `expected to need at most ${mebibytes(limit)} of memory in all, got ${mebibytes(bytes)}`,
     ...(hint ? { hint: hint() } : {}),
   });
 }

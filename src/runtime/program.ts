@@ -103,8 +103,6 @@ export interface CompileOptions extends PlanOptions {
 /** Memory for intermediate values, shared by programs that never run at the same time. */
 export class Arena {
   readonly handle: ArenaHandle = native().createArena();
-  /** Of the largest program so far. */
-  bytes = 0;
 }
 
 export interface Outcome<Names extends string = string> {
@@ -132,15 +130,12 @@ export class Program {
     const { batch, isa, store, arena = new Arena(), threads = defaultThreads() } = options;
     this.batch = batch;
     this.plan = 'wire' in given ? given : planFor(given, options);
-    const own = ownBytes(this.plan, threads);
-    const whole = bufferBytes(this.plan.arenaBytes);
-    this.memoryBytes = own + whole;
-    requireMemory('compile', own + Math.max(0, whole - arena.bytes));
+    this.memoryBytes = ownBytes(this.plan, threads) + bufferBytes(this.plan.arenaBytes);
+    requireMemory(`batches of ${batch}`, this.memoryBytes + store.bytes, () => 'take smaller batches');
     this.#segments = new Map(this.plan.wire.segments.map((segment, i) => [segment.name, i]));
     this.#handle = translated('compile', () =>
       native().compile(this.plan.wire, store.handle, arena.handle, { threads, ...(isa ? { isa } : {}) }),
     );
-    arena.bytes = Math.max(arena.bytes, whole);
   }
 
   /**

@@ -7,7 +7,7 @@ import type { Model } from '../layers/model.js';
 import { headTensors, withFrozenNorms } from '../layers/rewrite.js';
 import { defineState } from '../models/weights.js';
 import type { BuiltPlan } from '../plan/build.js';
-import { bufferBytes, bytesInUse, memoryLimit, ownBytes, requireMemory } from '../runtime/memory.js';
+import { bufferBytes, bytesWith, memoryLimit, ownBytes, requireMemory } from '../runtime/memory.js';
 import { Arena, type Data, defaultThreads, Program, planFor, type Store, tensorBytes } from '../runtime/program.js';
 import { frozenTensors } from './freeze.js';
 import type { Feeds, Source } from './inputs.js';
@@ -107,7 +107,7 @@ export class Training {
     this.#frozen = frozenTensors(model, recipe.freeze);
     const { first, bytes } = this.#plans(this.#microBatch);
     this.memoryBytes = bytes;
-    requireMemory(`training ${model.name} on batches of ${batch}`, bytes - store.bytes, () => this.#whatFits());
+    requireMemory(`training ${model.name} on batches of ${batch}`, bytes, () => this.#whatFits());
     defineState(store, model.state, recipe.seed);
     this.#phase = this.#enter(first);
     if (recipe.ema > 0) this.#copyToAverages();
@@ -146,7 +146,7 @@ export class Training {
       ? [
           planFor(
             evaluationGraph(model, graph => test.input(graph)),
-            { batch: rows, ...(isa ? { isa } : {}) },
+            { batch: rows, exact: recipe.exact, ...(isa ? { isa } : {}) },
           ),
         ]
       : [];
@@ -169,12 +169,12 @@ export class Training {
 
   /** What to do about a training that is too large. */
   #whatFits(): string {
-    const { recipe, store } = this.#setup;
+    const { recipe } = this.#setup;
     const limit = memoryLimit();
     let [fits, tooMany] = [0, this.#microBatch];
     while (tooMany - fits > 1) {
       const rows = Math.floor((fits + tooMany) / 2);
-      if (bytesInUse(this.#plans(rows).bytes - store.bytes) <= limit) fits = rows;
+      if (bytesWith(this.#plans(rows).bytes) <= limit) fits = rows;
       else tooMany = rows;
     }
     const others = [
@@ -220,6 +220,7 @@ export class Training {
       options,
       plan: planFor(graph, {
         batch: rows,
+        exact: recipe.exact,
         ...(isa ? { isa } : {}),
         ...(recipe.checkpointActivations ? { recomputes: forward } : {}),
       }),

@@ -66,6 +66,31 @@ describe('train', () => {
     expect(lines.filter(line => /^epoch [12]\/2 {2}loss \d/.test(line))).toHaveLength(2);
   });
 
+  test('--checkpoint-activations writes the same bytes', async () => {
+    const again = [...small, '--epochs', '2', '--checkpoint-activations', '--name', 'less', '--json'];
+    expect((await run(...again)).status).toBe(0);
+    expect(read('runs/less/model.safetensors')).toEqual(read('runs/lenet5-small-1/model.safetensors'));
+    expect(JSON.parse(read('runs/less/config.json').toString()).values).toMatchObject({
+      checkpointActivations: true,
+    });
+  });
+
+  test('what does not fit into memory is refused at once, with the batch size that does', async () => {
+    const args = ['train', '--data', 'small', '--model', 'resnet18', '--batch-size', '40', '--name', 'large', '--json'];
+    const less = { ...env, DLCOURSE_MEMORY: '400M' };
+    const { status, stdout } = await dlcourse(args, { cwd, env: less });
+    expect(status).toBe(71);
+    const { error } = JSON.parse(stdout);
+    expect(error).toMatchObject({ code: 'E_MEMORY', exit: 71 });
+    expect(error.message).toMatch(/^training resnet18 on batches of 40: expected to need at most 400 MiB/);
+    const fits = Number(/the largest batch size that fits is (\d+)/.exec(error.hint)?.[1]);
+    expect(fits).toBeGreaterThan(4);
+    expect(fits).toBeLessThan(40);
+    expect(existsSync(join(cwd, 'runs/large'))).toBe(false);
+    const bench = ['bench', '--model', 'resnet18', '--input', '32x32', '--json'];
+    expect(json(await dlcourse(bench, { cwd, env: less })).error).toMatchObject({ code: 'E_MEMORY', exit: 71 });
+  });
+
   test('fills the run folder', () => {
     const names = readdirSync(join(cwd, 'runs/lenet5-small-1'));
     const wanted = ['augmented.png', 'checkpoints', 'config.json', 'confusion.svg', 'curves.svg'];

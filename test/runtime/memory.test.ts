@@ -1,0 +1,178 @@
+// Memory: what is stated is what the engine takes, and what does not fit is refused before anything is computed.
+
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir, totalmem } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { DlcourseError } from '../../src/errors.js';
+import { conv2d, globalAvgPool, linear, Model, relu, seq } from '../../src/layers/index.js';
+import { native } from '../../src/native.js';
+import { controlGroupLimit, memoryLimit } from '../../src/runtime/memory.js';
+import { Store } from '../../src/runtime/program.js';
+import { ArraySource } from '../../src/train/inputs.js';
+import { makeRecipe, type Recipe } from '../../src/train/recipe.js';
+import { Training } from '../../src/train/training.js';
+import { buildNetwork } from '../../src/zoo/zoo.js';
+
+const MIB = 2 ** 20;
+
+/** Nothing may be collected while others are measured. */
+const kept: Training[] = [];
+
+function training(model: Model, given: Partial<Recipe>): Training {
+  const [height, width, channels] = model.inputShape() as [number, number, number];
+  const recipe = makeRecipe({ epochs: 3, lr: 0.01, ...given });
+  const count = recipe.batchSize;
+  const source = new ArraySource(
+    new Float32Array(count * height * width * channels),
+    [height, width, channels],
+    new Int32Array(count),
+  );
+  const one = new Training({ model, store: new Store(), recipe, train: source, test: source });
+  kept.push(one);
+  return one;
+}
+
+describe('stated memory', () => {
+  test.each<[string, Partial<Recipe>]>([
+    ['resnet18', { batchSize: 4 }],
+    ['resnet18', { batchSize: 4, threads: 3, checkpointActivations: true }],
+    ['densenet_cifar', { batchSize: 16, accumulate: 2, ema: 0.9, optimizer: 'adam' }],
+    ['mobilenet_v2', { batchSize: 8, freeze: 'backbone', unfreezeAfter: 1 }],
+  ])('%s %j: the engine takes as much, to 1 %%', async (name, recipe) => {
+    const before = native().info().liveBytes;
+    const one = training(await buildNetwork(name, [32, 32, 3], 10, { form: 'cifar' }), recipe);
+    while (!one.done) {
+      await one.step();
+      if (!one.epochDone) continue;
+      await one.evaluate();
+      one.endEpoch();
+    }
+    const taken = native().info().liveBytes - before;
+    expect(one.memoryBytes / taken).toBeGreaterThan(0.99);
+    expect(one.memoryBytes / taken).toBeLessThan(1.01);
+  });
+});
+
+describe('a training that is too large', () => {
+  const given = process.env['DLCOURSE_MEMORY'];
+  beforeEach(() => {
+    delete process.env['DLCOURSE_MEMORY'];
+  });
+  afterEach(() => {
+    if (given === undefined) delete process.env['DLCOURSE_MEMORY'];
+    else process.env['DLCOURSE_MEMORY'] = given;
+  });
+
+  /** Some 40 MiB a picture. */
+  const wide = Model.from(
+    [128, 128, 3],
+    seq({
+      ...Object.fromEntries(Array.from({ length: 6 }, (_, i) => [`conv${i}`, seq(conv2d(96, 3), relu())])),
+      pool: globalAvgPool(),
+      fc: linear(10),
+    }),
+    'wide',
+  );
+  const limit = (mebibytes: number): void => {
+    process.env['DLCOURSE_MEMORY'] = `${mebibytes}M`;
+  };
+  const refusal = (recipe: Partial<Recipe>): DlcourseError => {
+    try {
+      training(wide, recipe);
+    } catch (error) {
+      return error as DlcourseError;
+    }
+    throw new Error('was not refused');
+  };
+  const largest = ({ hint }: DlcourseError): number => Number(/largest batch size that fits is (\d+)/.exec(hint!)?.[1]);
+
+  test('is refused with the largest batch that fits, which then does', () => {
+    limit(1024);
+    const error = refusal({ batchSize: 64 });
+    expect(error).toMatchObject({ code: 'E_MEMORY', class: 'resources', exitStatus: 71 });
+    expect(error.message).toMatch(
+      /^training wide on batches of 64: expected to need at most 1,024 MiB of memory in all, got \d,\d{3} MiB; /,
+    );
+    const fits = largest(error);
+    expect(fits).toBeGreaterThan(4);
+    // What JavaScript holds changes a little from one to the next.
+    training(wide, { batchSize: fits - 1 });
+    expect(refusal({ batchSize: fits + 2 }).code).toBe('E_MEMORY');
+    // A limit twice as high lets more than twice as much through: the rest does not grow with the batch.
+    limit(2048);
+    expect(largest(refusal({ batchSize: 64 }))).toBeGreaterThanOrEqual(2 * fits);
+  });
+
+  test('micro-batches and checkpoints make it smaller, and the advice takes them into account', () => {
+    limit(1024);
+    const fits = largest(refusal({ batchSize: 64 }));
+    const accumulated = largest(refusal({ batchSize: 64, accumulate: 2 }));
+    expect(accumulated).toBeGreaterThan(1.6 * fits);
+    training(wide, { batchSize: 64, accumulate: 16 });
+    const less = refusal({ batchSize: 64, checkpointActivations: true });
+    expect(largest(less)).toBeGreaterThan(fits);
+    expect(less.hint).not.toContain('--checkpoint-activations');
+  });
+
+  test('not even one', () => {
+    limit(60);
+    expect(refusal({ batchSize: 8 }).hint).toMatch(/^not even one picture at a time fits; /);
+  });
+});
+
+describe('the limit', () => {
+  const root = mkdtempSync(join(tmpdir(), 'memory-'));
+  afterEach(() => rmSync(root, { recursive: true, force: true }));
+  const files = (content: Record<string, string>): void => {
+    for (const [name, text] of Object.entries(content)) {
+      mkdirSync(dirname(join(root, name)), { recursive: true });
+      writeFileSync(join(root, name), text);
+    }
+  };
+
+  test('is 90 % of the machine at most, or what DLCOURSE_MEMORY says', () => {
+    expect(memoryLimit({})).toBeLessThanOrEqual(0.9 * totalmem());
+    expect(memoryLimit({ DLCOURSE_MEMORY: '' })).toBe(memoryLimit({}));
+    expect(memoryLimit({ DLCOURSE_MEMORY: '1000' })).toBe(1000);
+    expect(memoryLimit({ DLCOURSE_MEMORY: '512M' })).toBe(512 * MIB);
+    expect(memoryLimit({ DLCOURSE_MEMORY: '1.5g' })).toBe(1536 * MIB);
+    for (const wrong of ['0', '-1', '1 G', 'many', '1GB', '1e9']) {
+      expect(() => memoryLimit({ DLCOURSE_MEMORY: wrong })).toThrow(
+        'DLCOURSE_MEMORY: expected bytes such as 8G or 512M',
+      );
+    }
+  });
+
+  test('of a control group of version 2, the least of it and those around it', () => {
+    files({
+      'proc/self/cgroup': '0::/outer/inner\n',
+      'sys/fs/cgroup/outer/inner/memory.max': 'max\n',
+      'sys/fs/cgroup/outer/memory.max': '1073741824\n',
+    });
+    expect(controlGroupLimit(root)).toBe(1024 * MIB);
+    files({ 'sys/fs/cgroup/outer/inner/memory.max': '536870912\n' });
+    expect(controlGroupLimit(root)).toBe(512 * MIB);
+  });
+
+  test('of a container that sees its own group as the root', () => {
+    files({ 'proc/self/cgroup': '0::/docker/abc\n', 'sys/fs/cgroup/memory.max': '268435456\n' });
+    expect(controlGroupLimit(root)).toBe(256 * MIB);
+  });
+
+  test('of a control group of version 1', () => {
+    files({
+      'proc/self/cgroup': '12:cpu,cpuacct:/a\n5:memory:/a/b\n1:name=systemd:/a:b\n0::/x\n',
+      'sys/fs/cgroup/memory/a/b/memory.limit_in_bytes': '134217728\n',
+      'sys/fs/cgroup/memory/memory.limit_in_bytes': '9223372036854771712\n',
+      'sys/fs/cgroup/cpu,cpuacct/a/memory.limit_in_bytes': '1\n',
+    });
+    expect(controlGroupLimit(root)).toBe(128 * MIB);
+  });
+
+  test('none without control groups', () => {
+    expect(controlGroupLimit(root)).toBe(Number.POSITIVE_INFINITY);
+    files({ 'proc/self/cgroup': 'nonsense\n0::/\n' });
+    expect(controlGroupLimit(root)).toBe(Number.POSITIVE_INFINITY);
+  });
+});
