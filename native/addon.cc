@@ -441,7 +441,7 @@ Napi::Value dispose(const Napi::CallbackInfo& info) {
 
 // ---- Verbs: plans ---------------------------------------------------------------------------------------
 
-/// (plan without places, isa?) -> [{scratch, workspace, derived}]: what each step asks the planner for, in bytes.
+/// (plan without places, isa?) -> [{scratch, workspace, derived}]: bytes that each step asks the planner for.
 Napi::Value requirements(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
     dl::Plan plan = plan_of(info[0]);

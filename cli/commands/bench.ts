@@ -104,7 +104,9 @@ async function as(old: Bench, options: Options): Promise<Options> {
   if (isKernelBench(old)) return { ...how, ...options };
   const { model, form, mode, checkpointActivations } = old;
   const [height, width] = old.input as [number, number, number];
-  const what = options.kernels ? {} : { model, form, mode, checkpointActivations, input: [height, width] as [number, number] };
+  const what = options.kernels
+    ? {}
+    : { model, form, mode, checkpointActivations, input: [height, width] as [number, number] };
   return { ...how, ...what, profile: old.profile !== undefined, ...options };
 }
 

@@ -37,7 +37,7 @@ const model: ModelBench = {
   ...{ model: 'lenet5', form: 'cifar', mode: 'infer', input: [28, 28, 1], batchSize: 8, isa: 'scalar', threads: 1 },
   exact: false,
   ...{ imagesPerSecond: 100, medianImagesPerSecond: 90, percentOfPeak: 40, peakGflops: 80, multiplyAdds: 416_520 },
-  ...{ peakMemoryBytes: 2 ** 26, arenaBytes: 2 ** 20 },
+  ...{ checkpointActivations: false, memoryBytes: 2 ** 21, peakMemoryBytes: 2 ** 26, arenaBytes: 2 ** 20 },
   latency: { medianMilliseconds: 2, p95Milliseconds: 3, runs: 100 },
 };
 
@@ -54,7 +54,7 @@ describe('bench --model', () => {
     const line = 'bench --model lenet5 --batch-size 4 --repeats 2 --threads 2 --json --profile';
     const found: ModelBench = JSON.parse(await run(line));
     expect(found).toMatchObject({ model: 'lenet5', form: 'cifar', mode: 'train', batchSize: 4, threads: 2 });
-    for (const key of ['imagesPerSecond', 'percentOfPeak', 'peakMemoryBytes'] as const)
+    for (const key of ['imagesPerSecond', 'percentOfPeak', 'memoryBytes', 'peakMemoryBytes'] as const)
       expect(found[key]).toBeGreaterThan(0);
     const { ops, layers, steps, total, roofline, bandwidthGBps } = found.profile!;
     expect(ops.map(o => o.name)).toContain('conv2d');
