@@ -5,7 +5,6 @@ import { FIXED, fixed, Graph, type Node, rows, type Value } from '../../src/grap
 import { activation } from '../../src/ops/activations.js';
 import { conv2d } from '../../src/ops/conv2d.js';
 import { batchNorm, moments } from '../../src/ops/normalization.js';
-import { dropout } from '../../src/ops/random.js';
 import { differentiate } from '../../src/passes/autodiff.js';
 import { prune } from '../../src/passes/prune.js';
 import { recompute } from '../../src/passes/recompute.js';
@@ -81,25 +80,16 @@ describe('recompute', () => {
     expect(new Set(graph.nodes).size).toBe(graph.nodes.length);
   });
 
-  test('moments are kept, and a mask is drawn with the same key', () => {
+  test('moments are kept', () => {
     const layer = (x: Value, name: string): Value => {
-      const random = x.graph.feed('random', fixed([4], 'i32'));
-      const rate = x.graph.feed('rate', fixed([1]));
       const [mean, variance] = moments([x]);
-      const norm = batchNorm([x, mean!, variance!], { affine: false, statistics: 'batch' })[0]!;
-      const key = Number(name.slice('layer'.length));
-      return convolution(dropout([norm, rate, random], { key })[0]!, name);
+      return convolution(batchNorm([x, mean!, variance!], { affine: false, statistics: 'batch' })[0]!, name);
     };
     const { graph, forward } = chain(24, layer);
-    const count = (op: string): Node[] => graph.nodes.filter(node => node.op.name === op);
+    const count = (op: string): number => graph.nodes.filter(node => node.op.name === op).length;
     recompute(graph, forward, [ROWS], none);
-    expect(count('moments').length).toBe(24);
-    const again = count('dropout').filter(node => !forward.has(node));
-    // Its gradient is a dropout too: 23, for the pictures want none.
-    expect(again.length).toBeGreaterThan(24 + 10);
-    for (const key of Array.from({ length: 23 }, (_, i) => i)) {
-      expect(count('dropout').filter(node => node.attributes['key'] === key).length).toBeGreaterThanOrEqual(2);
-    }
+    expect(count('moments')).toBe(24);
+    expect(count('batch_norm')).toBeGreaterThan(24 + 12);
   });
 
   test('what writes is written once', async () => {
