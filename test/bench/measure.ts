@@ -1,7 +1,15 @@
 // How contenders are compared: in rounds, each contender one trial a round, each trial a process of its own.
 
 import { DlcourseError } from '../../src/errors.js';
-import { type Contender, type Figures, type Layout, median, type TrialAnswer, type TrialRequest } from './results.js';
+import {
+  type Contender,
+  DISTURBED,
+  type Figures,
+  type Layout,
+  median,
+  type TrialAnswer,
+  type TrialRequest,
+} from './results.js';
 
 /** What all contenders of a comparison are asked for. */
 export type Task = Omit<TrialRequest, 'contender' | 'layout' | 'file'>;
@@ -58,7 +66,7 @@ export async function measure(task: Task, rounds: Rounds): Promise<Partial<Recor
         check(contender, exported.parameters);
       }
       const layout = layoutOf(contender, figures);
-      const answer = await ask({ ...task, contender, file, ...(layout ? { layout } : {}) });
+      const answer = await undisturbed(() => ask({ ...task, contender, file, ...(layout ? { layout } : {}) }));
       if ('error' in answer) figures[contender] = { error: answer.error };
       else {
         check(contender, answer.parameters);
@@ -67,12 +75,26 @@ export async function measure(task: Task, rounds: Rounds): Promise<Partial<Recor
           ...(layout ? { layout } : {}),
           seconds: [...(known?.seconds ?? []), answer.seconds],
           memoryBytes: [...(known?.memoryBytes ?? []), answer.memoryBytes],
+          ...(answer.disturbed === undefined ? {} : { disturbed: [...(known?.disturbed ?? []), answer.disturbed] }),
         };
       }
       after?.(figures, contender === entrants.at(-1));
     }
   }
   return figures;
+}
+
+/** How often a trial is made again that something else on the machine disturbed. */
+const AGAIN = 3;
+
+/** The answer that was disturbed least, and the first that was hardly disturbed at all. */
+async function undisturbed(trial: () => Promise<TrialAnswer | Failure>): Promise<TrialAnswer | Failure> {
+  let least = await trial();
+  for (let i = 0; i < AGAIN && !('error' in least) && (least.disturbed ?? 0) > DISTURBED; i++) {
+    const again = await trial();
+    if ('error' in again || again.disturbed! < least.disturbed!) least = again;
+  }
+  return least;
 }
 
 /** torch.compile has the layout that is faster without it, and keeps that of its first trial. */

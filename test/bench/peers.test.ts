@@ -72,6 +72,20 @@ describe('rounds', () => {
     expect(figures.torch).toMatchObject({ seconds: [1, 1] });
   });
 
+  test('a disturbed trial is made again, and the least disturbed is taken', async () => {
+    const shares = { dlcourse: [0.5, 0.05], torch: [0.4, 0.3, 0.2, 0.6, 0] };
+    const asked: string[] = [];
+    const ask: Ask = async ({ contender }) => {
+      asked.push(contender);
+      const disturbed = shares[contender as 'dlcourse' | 'torch'].shift()!;
+      return { seconds: disturbed, memoryBytes: 1, version: '1', parameters: 7, disturbed };
+    };
+    const entrants = ['dlcourse', 'torch'] as const;
+    const figures = await measure(task, { entrants, trials: 1, parameters: 7, file: '', ask });
+    expect(asked).toEqual(['dlcourse', 'dlcourse', 'torch', 'torch', 'torch', 'torch']);
+    expect(figures).toMatchObject({ dlcourse: { disturbed: [0.05] }, torch: { disturbed: [0.2], seconds: [0.2] } });
+  });
+
   test.each<Contender>(['torch', 'onnxruntime'])('another number of parameters is refused: %s', async contender => {
     const { ask } = peers({}, 8);
     const measuring = measure(task, { entrants: [contender], trials: 1, parameters: 7, file: '', ask });
@@ -107,7 +121,10 @@ const comparison: Comparison = {
   ...{ date: '2026-01-02', commit: 'abc1234', node: '20.0.0' },
   figures: {
     dlcourse: { version: '0.1.0', seconds: [0.5, 0.4, 0.6], memoryBytes: [2 ** 20, 2 ** 20, 2 ** 20] },
-    torch: { version: '2', layout: 'nchw', seconds: [2, 2, 2], memoryBytes: [2 ** 21, 2 ** 21, 2 ** 21] },
+    torch: {
+      ...{ version: '2', layout: 'nchw', seconds: [2, 2, 2], memoryBytes: [2 ** 21, 2 ** 21, 2 ** 21] },
+      disturbed: [0, 0.2, 0.1],
+    },
     torch_channels_last: { version: '2', layout: 'nhwc', seconds: [1], memoryBytes: [2 ** 22] },
     torch_compile: { version: '2', layout: 'nhwc', seconds: [0.8], memoryBytes: [2 ** 23] },
   },
@@ -149,6 +166,7 @@ describe('figures', () => {
     );
     expect(lines).toContain("- `resnet18`, infer, 32×32: torch_compile failed: `RuntimeError: 'x'`");
     expect(lines.at(-1)).toContain('dlcourse 0.1.0 (abc1234) on Node.js 20.0.0, PyTorch 2, onnxruntime –; 2026-01-02;');
+    expect(lines.at(-1)).toContain('; 15 trials, 2 of them disturbed');
     expect(benchmarkTables([])).toBe('Nothing has been measured yet.');
   });
 
@@ -172,7 +190,7 @@ test('a trial of ours answers with time, memory and parameters; a failure with i
   };
   for (const mode of ['train', 'infer']) {
     const answer = trial({ ...task, mode, contender: 'dlcourse' });
-    expect(answer).toEqual({
+    expect(answer).toMatchObject({
       ...{ seconds: expect.any(Number), memoryBytes: expect.any(Number) },
       ...{ version: expect.stringMatching(/^\d+\.\d+\.\d+$/), parameters: 61_706 },
     });

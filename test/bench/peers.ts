@@ -150,12 +150,17 @@ async function comparison(
   }
 }
 
-/** Six digits of a second are enough. */
+/** Six digits of a second are enough, and two of a share. */
 const rounded = (figures: Comparison['figures']): Comparison['figures'] =>
   Object.fromEntries(
     Object.entries(figures).map(([contender, f]) => [
       contender,
-      'error' in f ? f : { ...f, seconds: f.seconds.map(s => Number(s.toPrecision(6))) },
+      'error' in f
+        ? f
+        : {
+            ...{ ...f, seconds: f.seconds.map(s => Number(s.toPrecision(6))) },
+            ...(f.disturbed ? { disturbed: f.disturbed.map(d => Number(d.toFixed(2))) } : {}),
+          },
     ]),
   ) as Partial<Record<Contender, Figures>>;
 

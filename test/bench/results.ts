@@ -42,6 +42,8 @@ export interface TrialAnswer {
   readonly seconds: number;
   /** Peak of the process above what it took when the libraries were loaded. */
   readonly memoryBytes: number;
+  /** Seconds that its threads waited for a processor, by the seconds measured; where the system counts it. */
+  readonly disturbed?: number;
   readonly version: string;
   readonly parameters?: number;
 }
@@ -54,6 +56,7 @@ export type Figures =
       /** Median of the steps of each trial. */
       readonly seconds: readonly number[];
       readonly memoryBytes: readonly number[];
+      readonly disturbed?: readonly number[];
     }
   | { readonly error: string };
 
@@ -78,6 +81,9 @@ export interface Comparison {
   readonly node: string;
   readonly figures: Readonly<Partial<Record<Contender, Figures>>>;
 }
+
+/** A trial that is disturbed more says little. */
+export const DISTURBED = 0.1;
 
 const file = join(packageRoot(), 'docs/benchmarks.json');
 

@@ -5,6 +5,7 @@ import {
   best,
   type Comparison,
   type Contender,
+  DISTURBED,
   eager,
   type Group,
   geometricMean,
@@ -176,11 +177,15 @@ function circumstances(comparisons: readonly Comparison[]): string {
     ) || missing;
   const dates = comparisons.map(c => c.date).sort();
   const peaks = comparisons.map(c => c.peakGflops);
+  const made = comparisons.flatMap(c => Object.values(c.figures)).filter(f => 'seconds' in f);
+  const trials = made.reduce((sum, f) => sum + f.seconds.length, 0);
+  const disturbed = made.flatMap(f => f.disturbed ?? []).filter(share => share > DISTURBED).length;
   return [
     `FMA peak ${three(Math.min(...peaks))} to ${three(Math.max(...peaks))} GFLOP/s;`,
     `dlcourse ${version('dlcourse')} (${listed(comparisons.map(c => c.commit))}) on Node.js ${listed(comparisons.map(c => c.node))},`,
     `PyTorch ${version('torch', 'torch_channels_last', 'torch_compile')}, onnxruntime ${version('onnxruntime')};`,
     `${dates[0] === dates.at(-1) ? dates[0] : `${dates[0]} to ${dates.at(-1)}`};`,
-    `${listed(comparisons.flatMap(c => Object.values(c.figures).flatMap(f => ('seconds' in f ? [`${f.seconds.length}`] : []))))} trials.`,
+    `${number(trials)} trials, ${number(disturbed)} of them disturbed: more than a tenth of their time their`,
+    'threads waited for a processor.',
   ].join(' ');
 }

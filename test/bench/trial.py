@@ -5,6 +5,7 @@ path. What is not needed is not imported: memory is counted above what the libra
 """
 
 import json
+import pathlib
 import resource
 import statistics
 import sys
@@ -38,15 +39,26 @@ def loaded():
     return resident()[0]
 
 
-def median(step, seconds):
+def waited():
+    """Seconds that threads of this process were ready and had no processor; NaN where nobody counts."""
+    try:
+        threads = pathlib.Path("/proc/self/task").iterdir()
+        return sum(int((thread / "schedstat").read_text().split()[1]) for thread in threads) / 1e9
+    except OSError:
+        return float("nan")
+
+
+def measured(step, seconds):
     for _ in range(WARM_UP):
         step()
-    times, begin = [], time.perf_counter()
+    times, before, begin = [], waited(), time.perf_counter()
     while len(times) < FEWEST or time.perf_counter() - begin < seconds:
         start = time.perf_counter()
         step()
         times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    disturbed = (waited() - before) / (time.perf_counter() - begin)
+    known = {} if disturbed != disturbed else {"disturbed": disturbed}
+    return {"seconds": statistics.median(times)} | known
 
 
 def training_step(reference, model, run, x, batch, classes):
@@ -88,12 +100,12 @@ def torch_trial(network, form, input, classes, batch, mode, threads, seconds, co
         torch._inductor.config.freezing = mode != "train"
         run = torch.compile(model)
     if mode == "train":
-        time = median(training_step(reference, model, run, x, batch, classes), seconds)
+        answer = measured(training_step(reference, model, run, x, batch, classes), seconds)
     else:
         with torch.inference_mode():
-            time = median(lambda: run(x), seconds)
-    return {"seconds": time, "memoryBytes": resident()[1] - start, "version": torch.__version__,
-            "parameters": sum(p.numel() for p in model.parameters())}
+            answer = measured(lambda: run(x), seconds)
+    return answer | {"memoryBytes": resident()[1] - start, "version": torch.__version__,
+                     "parameters": sum(p.numel() for p in model.parameters())}
 
 
 def export(network, form, input, classes, batch, file):
@@ -116,8 +128,8 @@ def onnxruntime_trial(input, batch, threads, seconds, file):
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     x = {"x": np.ascontiguousarray(images(batch, *input).transpose(0, 3, 1, 2))}
-    time = median(lambda: session.run(None, x), seconds)
-    return {"seconds": time, "memoryBytes": resident()[1] - start, "version": onnxruntime.__version__}
+    answer = measured(lambda: session.run(None, x), seconds)
+    return answer | {"memoryBytes": resident()[1] - start, "version": onnxruntime.__version__}
 
 
 def main():

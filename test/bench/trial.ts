@@ -1,7 +1,7 @@
 // One trial of dlcourse in a process of its own: `node trial.js REQUEST` prints one line of JSON. trial.py is the same
 // for PyTorch and onnxruntime.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { inference, stepFeeds, trainingStep } from '../../cli/bench/model.js';
 import { summarise } from '../../cli/bench/timing.js';
 import { version } from '../../cli/version.js';
@@ -39,6 +39,16 @@ function loaded(): number {
   return resident()[0];
 }
 
+/** Seconds that threads of this process were ready and had no processor; NaN where nobody counts. */
+function waited(): number {
+  try {
+    const threads = readdirSync('/proc/self/task').map(id => readFileSync(`/proc/self/task/${id}/schedstat`, 'utf8'));
+    return threads.reduce((sum, fields) => sum + Number(fields.split(' ')[1]), 0) / 1e9;
+  } catch {
+    return Number.NaN;
+  }
+}
+
 async function trial(request: TrialRequest): Promise<TrialAnswer> {
   const { network, form, input, classes, batch, mode, threads, isa } = request;
   await findNetwork(network);
@@ -58,10 +68,12 @@ async function trial(request: TrialRequest): Promise<TrialAnswer> {
   };
   for (let i = 0; i < WARM_UP; i++) await step();
   const seconds: number[] = [];
-  const begin = performance.now();
+  const [before, begin] = [waited(), performance.now()];
   while (seconds.length < FEWEST || performance.now() - begin < 1000 * request.seconds) seconds.push(await step());
+  const disturbed = (waited() - before) / ((performance.now() - begin) / 1000);
   return {
     seconds: summarise(seconds).median,
+    ...(Number.isNaN(disturbed) ? {} : { disturbed }),
     memoryBytes: resident()[1] - start,
     version: version(),
     parameters: parametersOf(model),
