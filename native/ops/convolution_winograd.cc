@@ -1,9 +1,9 @@
 // Winograd convolution (kernels/winograd/winograd.h): 3x3, stride 1, forward and as input gradient, which is
 // the convolution of dy with the turned weights.
 //
-// A block of tiles of the source is copied with its padding into a strip and transformed; each of the 36
-// planes is multiplied with that of the weights; the products are transformed into outputs. In which order
-// depends on what is larger:
+// A block is some rows of tiles, which may belong to several images. Its source is copied with the padding
+// into strips and transformed; each of the 36 planes is multiplied with that of the weights; the products are
+// transformed into outputs. In which order depends on what is larger:
 //   few weights    They are transformed ahead. An item is a block of tiles that passes by all of them, in the
 //                  second-level cache.
 //   many weights   An item is a panel of output channels: its weights are transformed where they are used,
@@ -23,7 +23,7 @@ constexpr int64_t kPlaneBytes = 768 << 10;
 /// Fewer tiles use the weights, which are read again for each block, too little.
 constexpr int64_t kLeastTiles = 24, kMostTiles = 96;
 /// The same where panels are the items: the planes of one stay in the second-level cache.
-constexpr int64_t kSharedTiles = 256;
+constexpr int64_t kSharedTiles = 280;
 /// Source channels whose weights are multiplied at a time there.
 constexpr int64_t kChannelsAtOnce = 128;
 /// Source channels whose weights are transformed at a time.
@@ -56,10 +56,14 @@ class WinogradConvolution final : public Convolution {
         tile_in_(apart(round_up(channels_, kernels_.lanes))),
         tile_out_(by_panel_ ? panel_ : apart(width_)) {
     const int64_t tile_bytes = kWinogradPlanes * (tile_in_ + tile_out_) * int64_t{sizeof(float)};
-    target_ = by_panel_ ? kSharedTiles : std::clamp(kPlaneBytes / tile_bytes, kLeastTiles, kMostTiles);
-    const int64_t tiles = tile_rows_ * tile_columns_;
-    most_images_ = std::clamp<int64_t>(target_ / tiles, 1, spec.shape.n);
-    most_rows_ = tiles <= target_ ? tile_rows_ : GridBlocks(1, tile_rows_, tile_columns_, target_).max_rows();
+    int64_t tiles = kSharedTiles;
+    if (!by_panel_) {
+      // Whole register tiles waste nothing.
+      const int64_t whole = kernels_.gemm.tile_rows;
+      tiles = std::clamp(kPlaneBytes / tile_bytes, kLeastTiles, kMostTiles);
+      tiles = std::max(tiles / whole, ceil_div(kLeastTiles, whole)) * whole;
+    }
+    most_rows_ = std::clamp<int64_t>(tiles / tile_columns_, 1, spec.shape.n * tile_rows_);
     // Planes begin in different sets of the cache.
     plane_in_ = most_tiles() * tile_in_ + kLine;
     plane_out_ = most_tiles() * tile_out_ + kLine;
@@ -79,8 +83,8 @@ class WinogradConvolution final : public Convolution {
     const Workspace shared = workspace(run.workspace);
     const int64_t n = o.source.shape[0];
     if (by_panel_) {
-      const GridBlocks blocks(n, tile_rows_, tile_columns_, target_);
-      for (int64_t b = 0; b < blocks.count(); b++) run_panels(run, o, shared, blocks.at(b));
+      for (int64_t row = 0; row < n * tile_rows_; row += most_rows_)
+        run_panels(run, o, shared, {row, std::min(row + most_rows_, n * tile_rows_)});
     } else {
       float* weights = reinterpret_cast<float*>(run.derived);
       if (!run.derived_fresh) transform_all_weights(run, o, weights);
@@ -112,28 +116,33 @@ class WinogradConvolution final : public Convolution {
     float* weights;
     int64_t bytes;
   };
-  /// A block of tiles of one group, in planes before and behind the products.
+  struct Range {
+    int64_t begin, end;
+    int64_t size() const { return end - begin; }
+  };
+  /// A block of one group, in planes before and behind the products. Rows of tiles are counted over all
+  /// images.
   struct Job {
     const ConvolutionOperands& operands;
-    GridBlock block;
+    Range rows;
     int64_t group;
     Scratch scratch;
     float* in;
-
-    int64_t images() const { return block.image_end - block.image_begin; }
-    int64_t rows() const { return block.row_end - block.row_begin; }
+    /// The rows that this thread is likely to get next.
+    Range next;
   };
 
   /// Pixels a multiple of 512 bytes apart would meet in few sets of the first-level cache.
   static int64_t apart(int64_t channels) { return channels + (channels % 128 == 0 ? kLine : 0); }
-  int64_t most_tiles() const { return most_images_ * most_rows_ * tile_columns_; }
+  int64_t most_tiles() const { return most_rows_ * tile_columns_; }
   static int64_t window_rows(int64_t tile_rows) { return tile_rows * kWinogradTile + 2; }
   int64_t window_columns() const { return tile_columns_ * kWinogradTile + 2; }
 
   Scratch scratch(std::byte* base) const {
     Carve carve(base);
     Scratch s;
-    s.strip = carve.take<float>(window_rows(by_panel_ ? 1 : most_rows_) * window_columns() * pixel_);
+    s.strip = carve.take<float>(window_rows(by_panel_ ? 1 : std::min(most_rows_, tile_rows_)) *
+                                window_columns() * pixel_);
     s.in = carve.take<float>(by_panel_ ? 0 : kWinogradPlanes * plane_in_);
     s.out = carve.take<float>(kWinogradPlanes * plane_out_);
     s.tiles_in = carve.take<const float*>(most_tiles());
@@ -197,20 +206,22 @@ class WinogradConvolution final : public Convolution {
 
   void run_tiles(const Run& run, const ConvolutionOperands& o, const Workspace& shared,
                  const float* weights) const {
-    const int64_t n = o.source.shape[0];
-    const int64_t share = std::max(kLeastTiles, n * tile_rows_ * tile_columns_ / kItems);
-    const GridBlocks blocks(n, tile_rows_, tile_columns_, std::min(target_, share));
-    run.parallel_for(blocks.count() * groups_, [&](int64_t item, int thread) {
+    const int64_t total = o.source.shape[0] * tile_rows_;
+    const int64_t least = ceil_div(kLeastTiles, tile_columns_);
+    const int64_t rows = std::min(most_rows_, std::max(least, ceil_div(total, kItems)));
+    const int64_t blocks = ceil_div(total, rows);
+    const auto block = [&](int64_t b) { return Range{b * rows, std::min((b + 1) * rows, total)}; };
+    run.parallel_for(blocks * groups_, [&](int64_t item, int thread) {
       const Scratch own = scratch(run.scratch<std::byte>(thread));
-      const Job job{o, blocks.at(item / groups_), item % groups_, own, own.in};
-      for (int64_t i = 0; i < job.images(); i++) transform_source(job, i, 0, job.rows());
-      const int64_t tiles = address(job);
-      for (int64_t panel = 0; panel < panels_; panel++) {
-        multiply(job, tiles, panel, panel * panel_, 0, channels_, weights + weights_at(job.group, panel),
-                 weight_plane());
-      }
-      for (int64_t i = 0; i < job.images(); i++)
-        for (int64_t row = 0; row < job.rows(); row++) write_outputs(job, i, row, 0, columns_, shared.sums);
+      const Job job{o,
+                    block(item / groups_),
+                    item % groups_,
+                    own,
+                    own.in,
+                    block(std::min(item / groups_ + run.threads, blocks - 1))};
+      transform_source(job, job.rows);
+      multiply(job, {0, panels_}, {0, channels_}, weights + weights_at(job.group, 0), weight_plane());
+      write_outputs(job, 0, columns_, shared.sums);
     });
   }
 
@@ -219,128 +230,157 @@ class WinogradConvolution final : public Convolution {
   /// Floats of a plane of the weights of some channels.
   int64_t chunk_plane() const { return std::min(kChannelsAtOnce, channels_) * panel_ + kLine; }
 
-  void run_panels(const Run& run, const ConvolutionOperands& o, const Workspace& shared,
-                  const GridBlock& block) const {
+  void run_panels(const Run& run, const ConvolutionOperands& o, const Workspace& shared, Range rows) const {
     const auto job = [&](int64_t group, int thread) {
-      return Job{o, block, group, scratch(run.scratch<std::byte>(thread)),
-                 shared.in + group * kWinogradPlanes * plane_in_};
+      float* in = shared.in + group * kWinogradPlanes * plane_in_;
+      return Job{o, rows, group, scratch(run.scratch<std::byte>(thread)), in, {0, 0}};
     };
-    const int64_t rows = block.row_end - block.row_begin, images = block.image_end - block.image_begin;
-    run.parallel_for(groups_ * images * rows, [&](int64_t item, int thread) {
-      transform_source(job(item / (images * rows), thread), item / rows % images, item % rows,
-                       item % rows + 1);
+    run.parallel_for(groups_ * rows.size(), [&](int64_t item, int thread) {
+      const int64_t row = rows.begin + item % rows.size();
+      transform_source(job(item / rows.size(), thread), {row, row + 1});
     });
     run.parallel_for(groups_ * panels_, [&](int64_t item, int thread) {
       const Job j = job(item / panels_, thread);
-      const int64_t panel = item % panels_, tiles = address(j);
+      const int64_t panel = item % panels_, column = panel * panel_;
       for (int64_t begin = 0; begin < channels_; begin += kChannelsAtOnce) {
         const int64_t end = std::min(begin + kChannelsAtOnce, channels_);
         transform_weights(o, j.group, panel, begin, end, j.scratch.taps, j.scratch.weights, chunk_plane());
-        multiply(j, tiles, panel, 0, begin, end, j.scratch.weights, chunk_plane());
+        multiply(j, {panel, panel + 1}, {begin, end}, j.scratch.weights, chunk_plane());
       }
-      const int64_t column = panel * panel_, columns = std::min<int64_t>(panel_, columns_ - column);
-      for (int64_t i = 0; i < images; i++)
-        for (int64_t row = 0; row < rows; row++) write_outputs(j, i, row, column, columns, shared.sums);
+      write_outputs(j, column, std::min<int64_t>(panel_, columns_ - column), shared.sums);
     });
   }
 
   // ---- the three stages
 
-  /// Tiles of rows [first, last) of the block in one image, by way of a strip.
-  void transform_source(const Job& job, int64_t image, int64_t first, int64_t last) const {
+  /// Rows of tiles of a block, by way of strips.
+  void transform_source(const Job& job, Range rows) const {
     const Tensor& source = job.operands.source;
     const int64_t columns = window_columns();
-    kernels_.conv.strip({
-        .from = source.f32() + (job.block.image_begin + image) * source_.h * source_.w * source.stride +
-                job.group * channels_,
-        .from_stride = source.stride,
-        .height = source_.h,
-        .width = source_.w,
-        .top = (job.block.row_begin + first) * kWinogradTile - pad_.h,
-        .left = -pad_.w,
-        .channels = channels_,
-        .to = job.scratch.strip,
-        .to_stride = pixel_,
-        .rows = window_rows(last - first),
-        .columns = columns,
-    });
-    for (int64_t row = first; row < last; row++) {
-      kernels_.winograd.input({
-          .from = job.scratch.strip + (row - first) * kWinogradTile * columns * pixel_,
-          .row_stride = columns * pixel_,
-          .pixel_stride = pixel_,
-          .tiles = tile_columns_,
+    for (int64_t begin = rows.begin, end = begin; begin < rows.end; begin = end) {
+      const int64_t image = begin / tile_rows_, first = begin % tile_rows_;
+      end = std::min(rows.end, (image + 1) * tile_rows_);
+      kernels_.conv.strip({
+          .from = source.f32() + image * source_.h * source_.w * source.stride + job.group * channels_,
+          .from_stride = source.stride,
+          .height = source_.h,
+          .width = source_.w,
+          .top = first * kWinogradTile - pad_.h,
+          .left = -pad_.w,
           .channels = channels_,
-          .to = job.in + (image * job.rows() + row) * tile_columns_ * tile_in_,
-          .tile_stride = tile_in_,
-          .plane_stride = plane_in_,
-          .first = 0,
-          .last = kWinogradWindow,
+          .to = job.scratch.strip,
+          .to_stride = pixel_,
+          .rows = window_rows(end - begin),
+          .columns = columns,
       });
+      for (int64_t row = begin; row < end; row++) {
+        kernels_.winograd.input({
+            .from = job.scratch.strip + (row - begin) * kWinogradTile * columns * pixel_,
+            .row_stride = columns * pixel_,
+            .pixel_stride = pixel_,
+            .tiles = tile_columns_,
+            .channels = channels_,
+            .to = job.in + (row - job.rows.begin) * tile_columns_ * tile_in_,
+            .tile_stride = tile_in_,
+            .plane_stride = plane_in_,
+            .first = 0,
+            .last = kWinogradWindow,
+        });
+      }
     }
   }
 
-  /// @returns the number of tiles
-  int64_t address(const Job& job) const {
-    const int64_t tiles = job.images() * job.rows() * tile_columns_;
+  /// Adds the products of some source channels and panels. Sums of the first panel begin the planes.
+  void multiply(const Job& job, Range panels, Range channels, const float* weights,
+                int64_t weight_stride) const {
+    const int64_t tiles = job.rows.size() * tile_columns_;
     for (int64_t t = 0; t < tiles; t++) {
       job.scratch.tiles_in[t] = job.in + t * tile_in_;
       job.scratch.tiles_out[t] = job.scratch.out + t * tile_out_;
     }
-    return tiles;
-  }
-
-  /// Adds the products of source channels [begin, end) and one panel, whose sums go to columns from `to`.
-  void multiply(const Job& job, int64_t tiles, int64_t panel, int64_t to, int64_t begin, int64_t end,
-                const float* weights, int64_t weight_stride) const {
+    // What comes from memory later is fetched meanwhile: the next block's source, then this one's outputs.
+    const Ahead source =
+        lines_of(job.operands.source, job.next, job.group * channels_, channels_, source_, -pad_.h);
+    const Ahead outputs = panels.size() < panels_ ? Ahead{}
+                                                  : lines_of(job.operands.destination, job.rows,
+                                                             job.group * columns_, columns_, destination_, 0);
+    const int64_t steps = kWinogradPlanes / 2 * panels.size();
     constexpr int64_t kInPlace[] = {0};
     for (int64_t plane = 0; plane < kWinogradPlanes; plane++) {
-      kernels_.gemm.block({
-          .a = job.scratch.tiles_in,
-          .a_offset = plane * plane_in_ + begin,
-          .c = job.scratch.tiles_out,
-          .c_offset = plane * plane_out_ + to,
-          .rows = tiles,
-          .taps = kInPlace,
-          .tap_count = 1,
-          .k = end - begin,
-          .b = weights + plane * weight_stride,
-          .columns = std::min<int64_t>(panel_, columns_ - panel * panel_),
-          .bias = nullptr,
-          .accumulate = begin > 0,
-      });
+      for (int64_t panel = panels.begin; panel < panels.end; panel++) {
+        const int64_t columns = std::min<int64_t>(panel_, columns_ - panel * panel_);
+        const int64_t at = (panel - panels.begin) * panel_,
+                      size = channels.size() * round_up(columns, kernels_.lanes);
+        const float* b = weights + plane * weight_stride + at * channels.size();
+        const int64_t step = plane * panels.size() + panel - panels.begin;
+        kernels_.gemm.block({
+            .a = job.scratch.tiles_in,
+            .a_offset = plane * plane_in_ + channels.begin,
+            .c = job.scratch.tiles_out,
+            .c_offset = plane * plane_out_ + at,
+            .rows = tiles,
+            .taps = kInPlace,
+            .tap_count = 1,
+            .k = channels.size(),
+            .b = b,
+            .columns = columns,
+            .bias = nullptr,
+            .accumulate = channels.begin > 0,
+            .cached = true,
+            .ahead = {step < steps ? share(source, steps, step) : share(outputs, steps, step - steps),
+                      panel + 1 < panels.end ? Ahead{b + size, size / kLine} : Ahead{}},
+        });
+      }
     }
   }
 
-  /// One row of tiles of the block's image, columns [column, column + columns) of the group.
-  void write_outputs(const Job& job, int64_t i, int64_t r, int64_t column, int64_t columns,
-                     float* sums) const {
+  static Ahead share(const Ahead& all, int64_t parts, int64_t part) {
+    const int64_t begin = cut(all.lines, parts, part);
+    return {all.from + begin * kLine, cut(all.lines, parts, part + 1) - begin};
+  }
+  /// The pixels of `channels` that rows of tiles read or write, where all of a pixel are theirs.
+  Ahead lines_of(const Tensor& tensor, Range rows, int64_t channel, int64_t channels, Size size,
+                 int64_t shift) const {
+    if (tensor.stride != channels || channel > 0 || rows.size() == 0) return {};
+    const auto pixel = [&](int64_t row) {
+      const int64_t h = std::clamp<int64_t>(row % tile_rows_ * kWinogradTile + shift, 0, size.h);
+      return (row / tile_rows_ * size.h + h) * size.w;
+    };
+    const int64_t first = pixel(rows.begin), last = pixel(rows.end - 1) + kWinogradTile * size.w;
+    const int64_t all = tensor.shape[0] * size.h * size.w;
+    return {tensor.f32() + first * channels, (std::min(last, all) - first) * channels / kLine};
+  }
+
+  /// Columns [column, column + columns) of the group.
+  void write_outputs(const Job& job, int64_t column, int64_t columns, float* sums) const {
     const ConvolutionOperands& o = job.operands;
     const Epilogue& e = spec_.epilogue;
     const int64_t first = job.group * columns_ + column;
-    const int64_t image = job.block.image_begin + i, tile_row = job.block.row_begin + r;
-    const int64_t row = tile_row * kWinogradTile, rows = std::min(kWinogradTile, destination_.h - row);
-    const int64_t pixel = (image * destination_.h + row) * destination_.w;
-    float* y = o.destination.f32() + pixel * o.destination.stride + first;
-    kernels_.winograd.output[e.activation]({
-        .from = job.scratch.out + (i * job.rows() + r) * tile_columns_ * tile_out_,
-        .tile_stride = tile_out_,
-        .plane_stride = plane_out_,
-        .rows = rows,
-        .columns = destination_.w,
-        .channels = columns,
-        .to = y,
-        .row_stride = destination_.w * o.destination.stride,
-        .pixel_stride = o.destination.stride,
-        .bias = e.bias ? o.bias + first : nullptr,
-        .residual = e.residual ? o.residual.f32() + pixel * o.residual.stride + first : nullptr,
-        .residual_row = destination_.w * o.residual.stride,
-        .residual_pixel = o.residual.stride,
-    });
-    if (!e.moments) return;
-    float* mean = sums + (image * tile_rows_ + tile_row) * 2 * spec_.shape.oc + first;
-    kernels_.conv.moments(y, o.destination.stride, rows * destination_.w, columns, mean,
-                          mean + spec_.shape.oc);
+    for (int64_t r = job.rows.begin; r < job.rows.end; r++) {
+      const int64_t row = r % tile_rows_ * kWinogradTile,
+                    rows = std::min(kWinogradTile, destination_.h - row);
+      const int64_t pixel = (r / tile_rows_ * destination_.h + row) * destination_.w;
+      float* y = o.destination.f32() + pixel * o.destination.stride + first;
+      kernels_.winograd.output[e.activation]({
+          .from = job.scratch.out + (r - job.rows.begin) * tile_columns_ * tile_out_,
+          .tile_stride = tile_out_,
+          .plane_stride = plane_out_,
+          .rows = rows,
+          .columns = destination_.w,
+          .channels = columns,
+          .to = y,
+          .row_stride = destination_.w * o.destination.stride,
+          .pixel_stride = o.destination.stride,
+          .bias = e.bias ? o.bias + first : nullptr,
+          .residual = e.residual ? o.residual.f32() + pixel * o.residual.stride + first : nullptr,
+          .residual_row = destination_.w * o.residual.stride,
+          .residual_pixel = o.residual.stride,
+      });
+      if (!e.moments) continue;
+      float* mean = sums + r * 2 * spec_.shape.oc + first;
+      kernels_.conv.moments(y, o.destination.stride, rows * destination_.w, columns, mean,
+                            mean + spec_.shape.oc);
+    }
   }
 
   void combine(const Run& run, const ConvolutionOperands& o, const float* sums) const {
@@ -367,7 +407,8 @@ class WinogradConvolution final : public Convolution {
   const bool by_panel_;
   /// Floats from a pixel of the strip to the next, and from a tile of a plane to the next.
   const int64_t pixel_, tile_in_, tile_out_;
-  int64_t target_, most_images_, most_rows_;
+  /// Rows of tiles of a block.
+  int64_t most_rows_;
   int64_t plane_in_, plane_out_;
 };
 

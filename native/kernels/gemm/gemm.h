@@ -41,6 +41,8 @@ struct GemmBlock {
   const float* bias;
   /// Continue the sums that are in C.
   bool accumulate;
+  /// A and C are in a cache already: their rows are not fetched.
+  bool cached = false;
   /// What the next rows need, where it comes from memory.
   Ahead ahead[2] = {};
 };
