@@ -6,12 +6,12 @@
 //   constants
 // [gamma beta] when affine; [residual], [y] and [dz] when residual. dz is the gradient before the activation,
 // and so that of the residual: with it, batch_norm_grad_input takes dz for dy and no activation.
-#include <cmath>
 #include <string>
 
 #include "kernels/kernels.h"
 #include "ops/channel_sums.h"
 #include "ops/fused_activation.h"
+#include "ops/norm_vectors.h"
 #include "ops/operands.h"
 
 namespace dl {
@@ -51,18 +51,12 @@ class BatchNormBase : public Op {
     return run.inputs[static_cast<size_t>(first_ + i)].f32();
   }
 
-  /// 1 / √(variance + ε)
   double rstd(const Run& run, int64_t i) const {
-    return 1 / std::sqrt(static_cast<double>(vector(run, 1)[i]) + attributes_.epsilon);
+    return reciprocal_deviation(vector(run, 1)[i], attributes_.epsilon);
   }
   NormVectors vectors(const Run& run, float* memory) const {
-    float *scale = memory, *bias = memory + vector_stride();
-    for (int64_t i = 0; i < c_; i++) {
-      scale[i] = static_cast<float>(rstd(run, i) *
-                                    (attributes_.affine ? static_cast<double>(vector(run, 2)[i]) : 1.0));
-      bias[i] = attributes_.affine ? vector(run, 3)[i] : 0;
-    }
-    return {.mean = vector(run, 0), .scale = scale, .bias = bias};
+    const size_t first = static_cast<size_t>(first_);
+    return norm_vectors(run.inputs.subspan(first, next_ - first), attributes_.epsilon, c_, memory);
   }
 
   BatchNormAttributes attributes_;

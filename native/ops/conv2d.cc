@@ -10,13 +10,14 @@
 #include "ops/convolution.h"
 #include "ops/fused_activation.h"
 #include "ops/operands.h"
+#include "ops/prologue.h"
 
 namespace dl {
 namespace {
 
 class Conv2d final : public Op {
  public:
-  struct Attributes : Conv2dAttributes {
+  struct Attributes : Conv2dAttributes, PrologueAttributes {
     bool bias = false;
     bool residual = false;
     std::string activation = "none";
@@ -28,6 +29,7 @@ class Conv2d final : public Op {
     template <class V>
     void visit(V&& v) {
       Conv2dAttributes::visit(v);
+      PrologueAttributes::visit(v);
       v("bias", bias);
       v("residual", residual);
       v("activation", activation);
@@ -39,10 +41,13 @@ class Conv2d final : public Op {
   };
 
   Conv2d(const Attributes& a, const StepSpec& spec)
-      : attributes_(a), norm_(size_t{2} + a.bias), statistics_(a.norm ? (a.affine ? 4 : 2) : 0) {
-    require(
-        spec.inputs.size() == norm_ + statistics_ + a.residual && spec.outputs.size() == (a.moments ? 4 : 1),
-        "conv2d: wrong number of operands");
+      : attributes_(a),
+        prologue_(a, spec, spec.inputs.at(0).shape.channels()),
+        norm_(size_t{2} + a.bias),
+        statistics_(a.norm ? (a.affine ? 4 : 2) : 0) {
+    require(spec.inputs.size() == norm_ + statistics_ + a.residual + prologue_.inputs() &&
+                spec.outputs.size() == (a.moments ? 4 : 1),
+            "conv2d: wrong number of operands");
     const Conv2dShape shape = conv2d_shape(a, spec.inputs[0], spec.inputs[1], spec.outputs[0]);
     oc_ = shape.oc;
     rows_ = shape.weights() / std::max<int64_t>(oc_, 1);
@@ -50,7 +55,7 @@ class Conv2d final : public Op {
       require(spec.inputs[2].shape.elements() == shape.oc, "conv2d: bias does not fit the channels");
     for (size_t i = 0; i < statistics_; i++) require_dense(spec.inputs[norm_ + i], shape.oc);
     if (a.residual) {
-      const Shape &residual = spec.inputs.back().shape, &y = spec.outputs[0].shape;
+      const Shape &residual = spec.inputs[norm_ + statistics_].shape, &y = spec.outputs[0].shape;
       require(residual.rank == y.rank && residual.dims == y.dims,
               "conv2d: residual and output differ in shape");
     }
@@ -61,17 +66,16 @@ class Conv2d final : public Op {
         make_convolution({shape,
                           false,
                           spec.inputs[0].stride,
+                          prologue_.activation(),
                           {a.bias || a.norm, a.residual, a.moments, fused_activation(a.activation, false)},
                           spec.kernels});
   }
 
   Needs needs() const override {
     Needs needs = algorithm_->needs();
-    if (attributes_.norm) {
-      const Folded folded = this->folded(nullptr, nullptr);
-      needs.workspace = folded.workspace;
-      needs.derived = folded.derived;
-    }
+    const Own own = this->own(nullptr, nullptr);
+    needs.workspace = own.workspace;
+    needs.derived = own.derived;
     return needs;
   }
 
@@ -81,13 +85,14 @@ class Conv2d final : public Op {
     o.source = run.inputs[0];
     o.weights = run.inputs[1].f32();
     if (a.bias) o.bias = run.inputs[2].f32();
+    const Own own = this->own(run.workspace, run.derived);
+    o.prologue = prologue_.vectors(run, own.prologue);
     if (a.norm) {
-      const Folded folded = this->folded(run.workspace, run.derived);
-      if (!run.derived_fresh) fold(run, o, folded);
-      o.weights = folded.weights;
-      o.bias = folded.bias;
+      if (!run.derived_fresh) fold(run, o, own);
+      o.weights = own.weights;
+      o.bias = own.bias;
     }
-    if (a.residual) o.residual = run.inputs.back();
+    if (a.residual) o.residual = run.inputs[norm_ + statistics_];
     o.destination = run.outputs[0];
     if (a.moments) {
       o.mean = run.outputs[1].f32();
@@ -98,8 +103,9 @@ class Conv2d final : public Op {
   }
 
  private:
-  /// The norm folded into the convolution, behind what the algorithm itself asks for.
-  struct Folded {
+  /// Behind what the algorithm itself asks for: the prologue, and the norm folded into the convolution.
+  struct Own {
+    float* prologue;
     float* weights;
     float* bias;
     float* scale;
@@ -107,21 +113,23 @@ class Conv2d final : public Op {
   };
 
   /// Weights that the algorithm packs are needed only until then, and are not kept.
-  Folded folded(std::byte* workspace, std::byte* derived) const {
-    const Needs own = algorithm_->needs();
+  Own own(std::byte* workspace, std::byte* derived) const {
+    const Needs needs = algorithm_->needs();
+    const int64_t oc = attributes_.norm ? oc_ : 0;
     Carve now(workspace), kept(derived);
-    now.take<std::byte>(own.workspace);
-    kept.take<std::byte>(own.derived);
-    Folded f;
-    f.scale = now.take<float>(oc_);
-    f.bias = kept.take<float>(oc_);
-    f.weights = (algorithm_->reads_weights() ? kept : now).take<float>(rows_ * oc_);
-    f.workspace = now.used();
-    f.derived = kept.used();
-    return f;
+    now.take<std::byte>(needs.workspace);
+    kept.take<std::byte>(needs.derived);
+    Own own;
+    own.prologue = now.take<float>(prologue_.floats());
+    own.scale = now.take<float>(oc);
+    own.bias = kept.take<float>(oc);
+    own.weights = (algorithm_->reads_weights() ? kept : now).take<float>(rows_ * oc);
+    own.workspace = now.used();
+    own.derived = kept.used();
+    return own;
   }
 
-  void fold(const Run& run, const ConvolutionOperands& o, const Folded& to) const {
+  void fold(const Run& run, const ConvolutionOperands& o, const Own& to) const {
     const auto vector = [&](size_t i) { return run.inputs[norm_ + i].f32(); };
     const float *mean = vector(0), *variance = vector(1);
     for (int64_t c = 0; c < oc_; c++) {
@@ -143,6 +151,7 @@ class Conv2d final : public Op {
   }
 
   Attributes attributes_;
+  Prologue prologue_;
   /// Index of the first of the norm's inputs, and their number.
   size_t norm_, statistics_;
   /// Of the weights: output channels, and all that is before them.

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/kernels.h"
+#include "ops/prologue.h"
 
 namespace dl {
 namespace {
@@ -136,8 +137,11 @@ GridBlock GridBlocks::at(int64_t index) const {
 
 // Copied pixels a multiple of 512 bytes apart would leave an inner loop over pixels few sets of the
 // first-level cache: one line more (weight gradients of 128 channels and more: 72 to 80 % of the peak).
-Window::Window(const Sliding& sliding, int64_t source_stride, int64_t channels, bool copied)
-    : sliding_(sliding), copied_(copied || sliding.padded()), source_stride_(source_stride) {
+Window::Window(const Sliding& sliding, int64_t source_stride, int64_t channels, bool copied, int activation)
+    : sliding_(sliding),
+      copied_(copied || activation >= 0 || sliding.padded()),
+      activation_(activation),
+      source_stride_(source_stride) {
   pixel_ = copied_ ? channels + (channels % 128 == 0 ? 16 : 0) : source_stride;
   width_ = copied_ ? (sliding.columns - 1) * sliding.step[1] + sliding.dw_max - sliding.dw_min + 1
                    : sliding.source_w;
@@ -155,24 +159,26 @@ int64_t Window::image_stride(const GridBlock& block) const {
   return (copied_ ? window_rows(block.row_end - block.row_begin) : sliding_.source_h) * width_ * pixel_;
 }
 
-void Window::fill(const Kernels& kernels, const float* source, const GridBlock& block, int64_t channel,
-                  int64_t channels, float* strip) const {
+void Window::fill(const Kernels& kernels, const float* source, const NormVectors& norm,
+                  const GridBlock& block, int64_t channel, int64_t channels, float* strip) const {
   if (!copied_) return;
   const int64_t image = sliding_.source_h * sliding_.source_w * source_stride_;
   for (int64_t i = block.image_begin; i < block.image_end; i++) {
-    kernels.conv.strip({
-        .from = source + i * image + channel,
-        .from_stride = source_stride_,
-        .height = sliding_.source_h,
-        .width = sliding_.source_w,
-        .top = block.row_begin * sliding_.step[0] + sliding_.dh_min,
-        .left = sliding_.dw_min,
-        .channels = channels,
-        .to = strip + (i - block.image_begin) * image_stride(block),
-        .to_stride = pixel_,
-        .rows = window_rows(block.row_end - block.row_begin),
-        .columns = width_,
-    });
+    copy_strip(kernels.conv,
+               {
+                   .from = source + i * image + channel,
+                   .from_stride = source_stride_,
+                   .height = sliding_.source_h,
+                   .width = sliding_.source_w,
+                   .top = block.row_begin * sliding_.step[0] + sliding_.dh_min,
+                   .left = sliding_.dw_min,
+                   .channels = channels,
+                   .to = strip + (i - block.image_begin) * image_stride(block),
+                   .to_stride = pixel_,
+                   .rows = window_rows(block.row_end - block.row_begin),
+                   .columns = width_,
+               },
+               activation_, norm, channel);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/carve.h"
+#include "kernels/norm/norm.h"
 #include "plan/op.h"
 
 namespace dl {
@@ -110,15 +111,16 @@ class GridBlocks {
 class Window {
  public:
   /// `source_stride`: floats between source pixels. `channels`: of the slice that is copied at a time.
-  /// `copied`: make a strip even where no padding asks for it.
-  Window(const Sliding& sliding, int64_t source_stride, int64_t channels, bool copied);
+  /// `copied`: make a strip even where no padding asks for it. `activation`: of a prologue, or -1.
+  Window(const Sliding& sliding, int64_t source_stride, int64_t channels, bool copied, int activation);
 
   bool copied() const { return copied_; }
   /// Floats of the strip for blocks of up to this size; 0 when the source is read in place.
   int64_t strip_floats(int64_t images, int64_t rows) const;
-  /// Copies channels [channel, channel + channels) of the block, if copied at all, into `strip`.
-  void fill(const Kernels& kernels, const float* source, const GridBlock& block, int64_t channel,
-            int64_t channels, float* strip) const;
+  /// Copies channels [channel, channel + channels) of the block, if copied at all, into `strip`. `norm`: of
+  /// the prologue.
+  void fill(const Kernels& kernels, const float* source, const NormVectors& norm, const GridBlock& block,
+            int64_t channel, int64_t channels, float* strip) const;
   /// The address of grid point (image_begin, row_begin, 0) at tap (dh_min, dw_min), first channel of the
   /// slice.
   const float* origin(const float* source, const GridBlock& block, int64_t channel, const float* strip) const;
@@ -141,6 +143,7 @@ class Window {
 
   const Sliding& sliding_;
   bool copied_;
+  int activation_;
   int64_t source_stride_;
   /// Floats from a pixel to the next, pixels from a row to the next.
   int64_t pixel_, width_;

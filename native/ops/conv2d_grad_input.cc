@@ -13,7 +13,7 @@ class Conv2dGradInput final : public Op {
     require(spec.inputs.size() == 2 && spec.outputs.size() == 1,
             "conv2d_grad_input: wrong number of operands");
     const Conv2dShape shape = conv2d_shape(a, spec.outputs[0], spec.inputs[1], spec.inputs[0]);
-    algorithm_ = make_convolution({shape, true, spec.inputs[0].stride, {}, spec.kernels});
+    algorithm_ = make_convolution({shape, true, spec.inputs[0].stride, -1, {}, spec.kernels});
   }
 
   Needs needs() const override { return algorithm_->needs(); }

@@ -6,6 +6,7 @@
 
 #include "kernels/conv/conv.h"
 #include "ops/conv2d_geometry.h"
+#include "ops/prologue.h"
 
 namespace dl {
 
@@ -24,6 +25,8 @@ struct ConvolutionSpec {
   /// The input gradient: source dy, destination dx.
   bool backward;
   int64_t source_stride;
+  /// The activation of the source's prologue, or -1 without one.
+  int prologue;
   Epilogue epilogue;
   const Kernels& kernels;
 
@@ -33,6 +36,7 @@ struct ConvolutionSpec {
 
 struct ConvolutionOperands {
   Tensor source;
+  NormVectors prologue;
   const float* weights;
   const float* bias;
   Tensor residual;
@@ -103,12 +107,15 @@ class WeightGradient {
   virtual ~WeightGradient() = default;
   virtual Needs needs() const = 0;
   /// `db` may be null when it was not asked for.
-  virtual void run(const Run& run, const Tensor& x, const Tensor& dy, float* dw, float* db) const = 0;
+  virtual void run(const Run& run, const Tensor& x, const NormVectors& prologue, const Tensor& dy, float* dw,
+                   float* db) const = 0;
 };
 
 struct WeightGradientSpec {
   Conv2dShape shape;
   int64_t x_stride;
+  /// The activation of x's prologue, or -1 without one.
+  int prologue;
   bool bias;
   const Kernels& kernels;
 };

@@ -85,13 +85,18 @@ class DepthwiseConvolution final : public Convolution {
     /// A row of the source for each row of taps.
     const float** lines;
     float* zeros;
+    /// The rows of a block's image that its outputs read, behind the prologue.
+    float* strip;
     int64_t bytes;
   };
   Scratch scratch(std::byte* base) const {
     Carve carve(base);
-    Scratch s;
+    Scratch s{};
     s.lines = carve.take<const float*>(most_tap_rows_);
     s.zeros = carve.take<float>(channels_);
+    if (spec_.prologue >= 0)
+      s.strip =
+          carve.take<float>(window_rows(blocks(spec_.shape.n).max_rows()) * sliding_.source_w * channels_);
     s.bytes = carve.used();
     return s;
   }
@@ -121,7 +126,8 @@ class DepthwiseConvolution final : public Convolution {
     const Phase& phase = sliding_.phases[index];
     const TapGrid& taps = phases_[index];
     const Epilogue& e = spec_.epilogue;
-    const int64_t line = sliding_.source_w * o.source.stride;
+    const bool copied = spec_.prologue >= 0;
+    const int64_t stride = copied ? channels_ : o.source.stride, line = sliding_.source_w * stride;
     DepthwiseRow row{
         .source = scratch.lines,
         .tap_rows = static_cast<int64_t>(taps.rows.size()),
@@ -129,7 +135,7 @@ class DepthwiseConvolution final : public Convolution {
         .tap_columns = static_cast<int64_t>(taps.columns.size()),
         .step = sliding_.step[1],
         .source_width = sliding_.source_w,
-        .source_stride = o.source.stride,
+        .source_stride = stride,
         .weights = weights,
         .weight = taps.weights.data(),
         .channels = channels_,
@@ -146,7 +152,8 @@ class DepthwiseConvolution final : public Convolution {
     };
     int64_t done = 0;
     for (int64_t image = block.image_begin; image < block.image_end; image++) {
-      const float* source = o.source.f32() + image * sliding_.source_h * line;
+      const float* source = copied ? normalized(o, block, image, scratch.strip)
+                                   : o.source.f32() + image * sliding_.source_h * line;
       for (int64_t q = block.row_begin; q < std::min(block.row_end, phase.rows); q++) {
         const int64_t first = q * sliding_.step[0];
         for (int64_t t = 0; t < row.tap_rows; t++) {
@@ -154,7 +161,8 @@ class DepthwiseConvolution final : public Convolution {
           scratch.lines[t] = at >= 0 && at < sliding_.source_h ? source + at * line : nullptr;
         }
         // The last rows of an image fetch the first of the next, which lies behind it.
-        row.ahead = row.tap_rows ? source + (first + taps.rows.back() + sliding_.step[0]) * line : nullptr;
+        row.ahead =
+            row.tap_rows && !copied ? source + (first + taps.rows.back() + sliding_.step[0]) * line : nullptr;
         const int64_t to = image * sliding_.destination_h + phase.origin_h + q * sliding_.spread[0];
         row.y = o.destination.f32() + (to * sliding_.destination_w + phase.origin_w) * o.destination.stride;
         kernel_(row);
@@ -164,6 +172,34 @@ class DepthwiseConvolution final : public Convolution {
         }
       }
     }
+  }
+
+  /// Source rows that this many rows of outputs read.
+  int64_t window_rows(int64_t rows) const {
+    return (rows - 1) * sliding_.step[0] + sliding_.dh_max - sliding_.dh_min + 1;
+  }
+  /// The source rows of one image of the block by way of the prologue.
+  /// @returns where the image's row 0 would lie
+  const float* normalized(const ConvolutionOperands& o, const GridBlock& block, int64_t image,
+                          float* strip) const {
+    const int64_t top = block.row_begin * sliding_.step[0] + sliding_.dh_min,
+                  line = sliding_.source_w * channels_;
+    copy_strip(kernels_.conv,
+               {
+                   .from = o.source.f32() + image * sliding_.source_h * sliding_.source_w * o.source.stride,
+                   .from_stride = o.source.stride,
+                   .height = sliding_.source_h,
+                   .width = sliding_.source_w,
+                   .top = top,
+                   .left = 0,
+                   .channels = channels_,
+                   .to = strip,
+                   .to_stride = channels_,
+                   .rows = window_rows(block.row_end - block.row_begin),
+                   .columns = sliding_.source_w,
+               },
+               spec_.prologue, o.prologue, 0);
+    return strip - top * line;
   }
 
   /// Whether the activation is one that the kernel applies as bounds.

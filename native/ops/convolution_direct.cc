@@ -41,7 +41,7 @@ class DirectConvolution final : public Convolution {
         panels_(ceil_div(columns_, panel_)),
         width_(round_up(columns_, kernels_.lanes)),
         slices_(ceil_div(channels_, slice_limit())),
-        window_(sliding_, spec.source_stride, ceil_div(channels_, slices_), aliased()),
+        window_(sliding_, spec.source_stride, ceil_div(channels_, slices_), aliased(), spec.prologue),
         packs_late_(spec.shape.kh * spec.shape.kw == 1 &&
                     spec.shape.n * sliding_.grid_pixels() <= kPixelsAtOnce && sliding_.grid_pixels() == 1),
         streams_(!packs_late_ && sliding_.phases.size() == 1 && !window_.copied() && slices_ == 1 &&
@@ -218,7 +218,8 @@ class DirectConvolution final : public Convolution {
       for (int64_t slice = 0; slice < slices_; slice++) {
         const int64_t channel = group * channels_ + cut(channels_, slices_, slice);
         const int64_t channels = cut(channels_, slices_, slice + 1) - cut(channels_, slices_, slice);
-        window_.fill(kernels_, job.operands.source.f32(), job.block, channel, channels, job.scratch.strip);
+        window_.fill(kernels_, job.operands.source.f32(), job.operands.prologue, job.block, channel, channels,
+                     job.scratch.strip);
         for (size_t phase = 0; phase < phases_.size(); phase++) {
           const int64_t pixels = address(job, sliding_.phases[phase], channel);
           multiply(job, phase, group, slice, {begin, end}, pixels);

@@ -260,19 +260,22 @@ class WinogradConvolution final : public Convolution {
     for (int64_t begin = rows.begin, end = begin; begin < rows.end; begin = end) {
       const int64_t image = begin / tile_rows_, first = begin % tile_rows_;
       end = std::min(rows.end, (image + 1) * tile_rows_);
-      kernels_.conv.strip({
-          .from = source.f32() + image * source_.h * source_.w * source.stride + job.group * channels_,
-          .from_stride = source.stride,
-          .height = source_.h,
-          .width = source_.w,
-          .top = first * kWinogradTile - pad_.h,
-          .left = -pad_.w,
-          .channels = channels_,
-          .to = job.scratch.strip,
-          .to_stride = pixel_,
-          .rows = window_rows(end - begin),
-          .columns = columns,
-      });
+      copy_strip(
+          kernels_.conv,
+          {
+              .from = source.f32() + image * source_.h * source_.w * source.stride + job.group * channels_,
+              .from_stride = source.stride,
+              .height = source_.h,
+              .width = source_.w,
+              .top = first * kWinogradTile - pad_.h,
+              .left = -pad_.w,
+              .channels = channels_,
+              .to = job.scratch.strip,
+              .to_stride = pixel_,
+              .rows = window_rows(end - begin),
+              .columns = columns,
+          },
+          spec_.prologue, job.operands.prologue, job.group * channels_);
       for (int64_t row = begin; row < end; row++) {
         kernels_.winograd.input({
             .from = job.scratch.strip + (row - begin) * kWinogradTile * columns * pixel_,

@@ -13,6 +13,8 @@ constexpr int64_t kStrip = 64;
 /// Elements of dy in a slab, at least, and slabs at most.
 constexpr int64_t kSlab = int64_t{64} << 10;
 constexpr int64_t kMostSlabs = 64;
+/// Strips whose source rows are normalised at a time.
+constexpr int64_t kStripsAtOnce = 8;
 
 class DepthwiseWeightGradient final : public WeightGradient {
  public:
@@ -28,25 +30,31 @@ class DepthwiseWeightGradient final : public WeightGradient {
   }
 
   Needs needs() const override {
-    Needs needs;
-    needs.workspace = workspace(nullptr, slabs(spec_.shape.n)).bytes;
-    return needs;
+    return {.scratch = spec_.prologue >= 0 ? window_rows(std::min(kStripsAtOnce * strip_, spec_.shape.oh)) *
+                                                 spec_.shape.iw * channels_ * int64_t{sizeof(float)}
+                                           : 0,
+            .workspace = workspace(nullptr, slabs(spec_.shape.n)).bytes};
   }
 
-  void run(const Run& run, const Tensor& x, const Tensor& dy, float* dw, float* db) const override {
+  void run(const Run& run, const Tensor& x, const NormVectors& prologue, const Tensor& dy, float* dw,
+           float* db) const override {
     const int64_t rows = x.shape[0] * spec_.shape.oh, count = slabs(x.shape[0]),
                   weights = spec_.shape.weights();
     const Workspace sums = workspace(run.workspace, count);
-    run.parallel_for(count, [&](int64_t slab, int) {
+    run.parallel_for(count, [&](int64_t slab, int thread) {
       float* sum = count > 1 ? sums.weights + slab * weights : dw;
       std::fill_n(sum, weights, 0.0f);
       const int64_t begin = cut(rows, count, slab), end = cut(rows, count, slab + 1);
       // Strips do not cross images.
       for (int64_t row = begin; row < end;) {
-        const int64_t image_end = (row / spec_.shape.oh + 1) * spec_.shape.oh;
-        const int64_t next = std::min({row + strip_, end, image_end});
-        add_strip(x, dy, row, next, sum);
-        row = next;
+        const int64_t image = row / spec_.shape.oh, image_end = (image + 1) * spec_.shape.oh;
+        const int64_t next = std::min({row + kStripsAtOnce * strip_, end, image_end});
+        const Image source =
+            spec_.prologue >= 0
+                ? normalized(x, prologue, row, next, run.scratch(thread))
+                : Image{x.f32() + image * spec_.shape.ih * spec_.shape.iw * x.stride, x.stride};
+        for (; row < next; row += std::min(strip_, next - row))
+          add_strip(source, dy, row, std::min(row + strip_, next), sum);
       }
       if (db) add_bias(dy, begin, end, sums.bias + slab * channels_);
     });
@@ -83,8 +91,41 @@ class DepthwiseWeightGradient final : public WeightGradient {
     return std::clamp<int64_t>(elements / kSlab, 1, std::min(kMostSlabs, rows));
   }
 
+  /// A source image: where its row 0 lies, or would lie, and floats from a pixel to the next.
+  struct Image {
+    const float* data;
+    int64_t stride;
+  };
+  /// Source rows that this many rows of outputs read.
+  int64_t window_rows(int64_t rows) const {
+    const auto& a = spec_.shape.attributes;
+    return (rows - 1) * a.stride[0] + (spec_.shape.kh - 1) * a.dilation[0] + 1;
+  }
+  /// What output rows [begin, end) of one image read, by way of the prologue.
+  Image normalized(const Tensor& x, const NormVectors& prologue, int64_t begin, int64_t end,
+                   float* strip) const {
+    const Conv2dShape& s = spec_.shape;
+    const int64_t image = begin / s.oh, top = begin % s.oh * s.attributes.stride[0] - s.attributes.pad[0];
+    copy_strip(kernels_.conv,
+               {
+                   .from = x.f32() + image * s.ih * s.iw * x.stride,
+                   .from_stride = x.stride,
+                   .height = s.ih,
+                   .width = s.iw,
+                   .top = top,
+                   .left = 0,
+                   .channels = channels_,
+                   .to = strip,
+                   .to_stride = channels_,
+                   .rows = window_rows(end - begin),
+                   .columns = s.iw,
+               },
+               spec_.prologue, prologue, 0);
+    return {strip - top * s.iw * channels_, channels_};
+  }
+
   /// Output rows [begin, end) of one image, counted over all images.
-  void add_strip(const Tensor& x, const Tensor& dy, int64_t begin, int64_t end, float* sum) const {
+  void add_strip(const Image& x, const Tensor& dy, int64_t begin, int64_t end, float* sum) const {
     const Conv2dShape& s = spec_.shape;
     const auto& a = s.attributes;
     const int64_t image = begin / s.oh, line = s.iw * x.stride, dy_line = s.ow * dy.stride;
@@ -98,7 +139,7 @@ class DepthwiseWeightGradient final : public WeightGradient {
       const int64_t next = oy + end - begin;
       const bool more = next * a.stride[0] + shift >= 0;
       kernel_({
-          .source = x.f32() + (image * s.ih + first * a.stride[0] + shift) * line,
+          .source = x.data + (first * a.stride[0] + shift) * line,
           .source_row = a.stride[0] * line,
           .offset = offsets_.data(),
           .tap_columns = s.kw,
@@ -112,8 +153,9 @@ class DepthwiseWeightGradient final : public WeightGradient {
           .columns = s.ow,
           .channels = channels_,
           .dw = sum + t * s.kw * group_ * channels_,
-          .ahead_source =
-              t == s.kh - 1 && more ? x.f32() + (image * s.ih + next * a.stride[0] + shift) * line : nullptr,
+          .ahead_source = t == s.kh - 1 && more && spec_.prologue < 0
+                              ? x.data + (next * a.stride[0] + shift) * line
+                              : nullptr,
           .ahead_dy = t == 0 ? dy.f32() + (image * s.oh + next) * dy_line : nullptr,
       });
     }

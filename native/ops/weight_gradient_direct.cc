@@ -43,7 +43,7 @@ class DirectWeightGradient final : public WeightGradient {
         slices_(ceil_div(channels_, kSliceChannels)),
         // Copied even without padding: read in place, x misses the cache once a tile (dense layers of 1024:
         // 50 to 64 %).
-        window_(sliding_, spec.x_stride, ceil_div(channels_, slices_), true),
+        window_(sliding_, spec.x_stride, ceil_div(channels_, slices_), true, spec.prologue),
         pieces_(window_.pieces(sliding_.phases[0], slices_ == 1 ? channels_ : -1)),
         streams_(groups_ == 1 && slices_ == 1 && spec.shape.kh * spec.shape.kw == 1 &&
                  sliding_.step[0] * sliding_.step[1] == 1) {
@@ -63,7 +63,8 @@ class DirectWeightGradient final : public WeightGradient {
     return needs;
   }
 
-  void run(const Run& run, const Tensor& x, const Tensor& dy, float* dw, float* db) const override {
+  void run(const Run& run, const Tensor& x, const NormVectors& prologue, const Tensor& dy, float* dw,
+           float* db) const override {
     const int64_t n = x.shape[0], weights = spec_.shape.weights(), oc = spec_.shape.oc;
     const GridBlocks blocks = this->blocks(n);
     const int64_t slabs = std::min(most_slabs(), blocks.count());
@@ -73,6 +74,7 @@ class DirectWeightGradient final : public WeightGradient {
     run.parallel_for(slabs * outer * splits, [&](int64_t item, int thread) {
       const int64_t split = item % splits, part = item / splits % outer, slab = item / splits / outer;
       Job job{x,
+              prologue,
               dy,
               slabs > 1 ? sums.weights + slab * weights : dw,
               spec_.bias ? sums.bias + slab * oc : nullptr,
@@ -114,6 +116,7 @@ class DirectWeightGradient final : public WeightGradient {
   /// Part of a slab: panels [first, last) of one group and slice.
   struct Job {
     const Tensor& x;
+    const NormVectors& prologue;
     const Tensor& dy;
     float* weights;
     double* bias;
@@ -157,7 +160,7 @@ class DirectWeightGradient final : public WeightGradient {
     const int64_t begin = cut(channels_, slices_, job.slice);
     const int64_t channels = cut(channels_, slices_, job.slice + 1) - begin;
     const int64_t channel = job.group * channels_ + begin;
-    window_.fill(kernels_, job.x.f32(), block, channel, channels, job.scratch.strip);
+    window_.fill(kernels_, job.x.f32(), job.prologue, block, channel, channels, job.scratch.strip);
     const int64_t pixels = address(job, block, channel);
     const int64_t first = (block.image_begin * sliding_.rows + block.row_begin) * sliding_.columns;
     const int64_t parts = ceil_div(pixels, kPixelsSummed);

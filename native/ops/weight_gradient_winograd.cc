@@ -60,7 +60,8 @@ class WinogradWeightGradientOp final : public WeightGradient {
     return {.scratch = scratch(nullptr).bytes, .workspace = workspace(nullptr, most_slabs_).bytes};
   }
 
-  void run(const Run& run, const Tensor& x, const Tensor& dy, float* dw, float* db) const override {
+  void run(const Run& run, const Tensor& x, const NormVectors& prologue, const Tensor& dy, float* dw,
+           float* db) const override {
     const int64_t oc = spec_.shape.oc;
     const GridBlocks blocks(x.shape[0], tile_rows_, tile_columns_, target_);
     const int64_t slabs = std::min(most_slabs_, blocks.count());
@@ -68,6 +69,7 @@ class WinogradWeightGradientOp final : public WeightGradient {
     run.parallel_for(slabs * groups_ * parts_, [&](int64_t item, int thread) {
       const int64_t part = item % parts_, group = item / parts_ % groups_, slab = item / parts_ / groups_;
       Job job{x,
+              prologue,
               dy,
               sums.places + slab * kWinogradPlanes * plane(),
               spec_.bias && part == 0 ? sums.bias + slab * oc + group * columns_ : nullptr,
@@ -116,6 +118,7 @@ class WinogradWeightGradientOp final : public WeightGradient {
   /// Places in rows [first, last) of one group of a slab.
   struct Job {
     const Tensor& x;
+    const NormVectors& prologue;
     const Tensor& dy;
     float* sums;
     double* bias;
@@ -186,20 +189,22 @@ class WinogradWeightGradientOp final : public WeightGradient {
   void transform_x(const Job& job, const GridBlock& block, int64_t image) const {
     const Conv2dShape& s = spec_.shape;
     const int64_t rows = block.row_end - block.row_begin, columns = window_columns();
-    kernels_.conv.strip({
-        .from =
-            job.x.f32() + (block.image_begin + image) * s.ih * s.iw * job.x.stride + job.group * channels_,
-        .from_stride = job.x.stride,
-        .height = s.ih,
-        .width = s.iw,
-        .top = block.row_begin * kWinogradTile - s.attributes.pad[0],
-        .left = -s.attributes.pad[2],
-        .channels = channels_,
-        .to = job.scratch.strip,
-        .to_stride = pixel_x_,
-        .rows = window_rows(rows),
-        .columns = columns,
-    });
+    copy_strip(kernels_.conv,
+               {
+                   .from = job.x.f32() + (block.image_begin + image) * s.ih * s.iw * job.x.stride +
+                           job.group * channels_,
+                   .from_stride = job.x.stride,
+                   .height = s.ih,
+                   .width = s.iw,
+                   .top = block.row_begin * kWinogradTile - s.attributes.pad[0],
+                   .left = -s.attributes.pad[2],
+                   .channels = channels_,
+                   .to = job.scratch.strip,
+                   .to_stride = pixel_x_,
+                   .rows = window_rows(rows),
+                   .columns = columns,
+               },
+               spec_.prologue, job.prologue, job.group * channels_);
     for (int64_t r = 0; r < rows; r++) {
       kernels_.winograd.input({
           .from = job.scratch.strip + r * kWinogradTile * columns * pixel_x_,

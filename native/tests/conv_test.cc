@@ -341,6 +341,15 @@ Attributes with(Attributes a, const Attributes& more) {
   return a;
 }
 
+/// What is done to the input while it is read.
+Attributes prologue(bool given, const std::string& activation = "none", bool affine = true,
+                    double epsilon = 1e-5) {
+  return {{"prologue", given},
+          {"prologueActivation", activation},
+          {"prologueAffine", affine},
+          {"prologueEpsilon", epsilon}};
+}
+
 /// What is done to the sums; all attributes cross the wire.
 Attributes epilogue(bool bias, bool residual, const std::string& activation, bool moments, bool norm = false,
                     bool affine = true, double epsilon = 1e-5) {
@@ -376,7 +385,8 @@ TEST(conv2d) {
     const Value y = with_data(result(s), reference::conv2d<double>(s, x.data, w.data));
     for (const bool exact : exact_modes(s)) {
       check_op({.op = "conv2d",
-                .attributes = with(attributes(s, exact), epilogue(false, false, "none", false)),
+                .attributes =
+                    with(with(attributes(s, exact), prologue(false)), epilogue(false, false, "none", false)),
                 .inputs = {x, w},
                 .outputs = {result(s)}},
                {y}, tolerance(s.kh * s.kw * s.ic / s.groups));
@@ -402,11 +412,12 @@ TEST(conv2d_epilogue) {
       for (int64_t i = 0; i < y.elements(); i++)
         variance[i % s.oc] += std::pow(y[i] - mean[i % s.oc], 2) / count;
       for (int64_t j = 0; j < s.oc; j++) unbiased[j] = variance[j] * count / std::max(1.0, count - 1);
-      check_op({.op = "conv2d",
-                .attributes = with(attributes(s), epilogue(true, true, activation, true)),
-                .inputs = {x, w, bias, residual},
-                .outputs = {result(s), fixed({s.oc}), fixed({s.oc}), fixed({s.oc})}},
-               {y, mean, variance, unbiased}, 4 * tolerance(s.kh * s.kw * s.ic / s.groups));
+      check_op(
+          {.op = "conv2d",
+           .attributes = with(with(attributes(s), prologue(false)), epilogue(true, true, activation, true)),
+           .inputs = {x, w, bias, residual},
+           .outputs = {result(s), fixed({s.oc}), fixed({s.oc}), fixed({s.oc})}},
+          {y, mean, variance, unbiased}, 4 * tolerance(s.kh * s.kw * s.ic / s.groups));
     }
   }
 }
@@ -431,12 +442,12 @@ TEST(conv2d_norm) {
       }
       std::vector<Value> inputs{x, w, mean, variance};
       if (affine) inputs = {x, w, bias, mean, variance, gamma, beta, residual};
-      check_op(
-          {.op = "conv2d",
-           .attributes = with(attributes(s), epilogue(affine, affine, "relu", false, true, affine, epsilon)),
-           .inputs = inputs,
-           .outputs = {result(s)}},
-          {y}, 6 * tolerance(s.kh * s.kw * s.ic / s.groups));
+      check_op({.op = "conv2d",
+                .attributes = with(with(attributes(s), prologue(false)),
+                                   epilogue(affine, affine, "relu", false, true, affine, epsilon)),
+                .inputs = inputs,
+                .outputs = {result(s)}},
+               {y}, 6 * tolerance(s.kh * s.kw * s.ic / s.groups));
     }
   }
 }
@@ -466,16 +477,57 @@ TEST(conv2d_grad_weight) {
     const double limit = tolerance(s.n * s.oh() * s.ow());
     for (const bool exact : exact_modes(s)) {
       check_op({.op = "conv2d_grad_weight",
-                .attributes = with(attributes(s, exact), {{"bias", true}}),
+                .attributes = with(with(attributes(s, exact), prologue(false)), {{"bias", true}}),
                 .inputs = {x, dy},
                 .outputs = {weights(s), fixed({s.oc})}},
                {dw, db}, limit);
     }
     check_op({.op = "conv2d_grad_weight",
-              .attributes = with(attributes(s), {{"bias", false}}),
+              .attributes = with(with(attributes(s), prologue(false)), {{"bias", false}}),
               .inputs = {x, dy},
               .outputs = {weights(s)}},
              {dw}, limit);
+  }
+}
+
+// The input of the convolution is a norm of what is given; the padding is 0 behind it.
+TEST(conv2d_prologue) {
+  for (const ConvShape& s : kShapes) {
+    for (const bool affine : {true, false}) {
+      Context context(label(s) + (affine ? " affine" : ""));
+      const std::string activation = affine ? "relu" : "none";
+      const double epsilon = 1e-3;
+      const Value x = random(image(s), 1), w = random(weights(s), 2), dy = random(result(s), 5);
+      const Value mean = random(fixed({s.ic}), 6, -2, 2), variance = random(fixed({s.ic}), 7, 0.5, 3),
+                  gamma = random(fixed({s.ic}), 8, -2, 2), beta = random(fixed({s.ic}), 9, 1, 3);
+      Value read = x;
+      for (int64_t i = 0; i < x.elements(); i++) {
+        const int64_t c = i % s.ic;
+        read[i] = (x[i] - mean[c]) / std::sqrt(variance[c] + epsilon);
+        if (affine) read[i] = std::max(0.0, read[i] * gamma[c] + beta[c]);
+      }
+      std::vector<Value> parameters{mean, variance};
+      if (affine) parameters = {mean, variance, gamma, beta};
+      const auto inputs = [&](std::vector<Value> first) {
+        first.insert(first.end(), parameters.begin(), parameters.end());
+        return first;
+      };
+      const Attributes given = with(attributes(s), prologue(true, activation, affine, epsilon));
+      const Value residual = random(result(s), 4, -3, 3);
+      Value y = with_data(result(s), reference::conv2d<double>(s, read.data, w.data));
+      for (int64_t i = 0; i < y.elements(); i++) y[i] += residual[i];
+      check_op({.op = "conv2d",
+                .attributes = with(given, epilogue(false, true, "none", false)),
+                .inputs = inputs({x, w, residual}),
+                .outputs = {result(s)}},
+               {y}, 10 * tolerance(s.kh * s.kw * s.ic / s.groups));
+      const Value dw = with_data(weights(s), reference::conv2d_grad_weight<double>(s, read.data, dy.data));
+      check_op({.op = "conv2d_grad_weight",
+                .attributes = with(given, {{"bias", false}}),
+                .inputs = inputs({x, dy}),
+                .outputs = {weights(s)}},
+               {dw}, 10 * tolerance(s.n * s.oh() * s.ow()));
+    }
   }
 }
 
@@ -499,9 +551,9 @@ TEST(conv2d_exact) {
       CHECK(got[0].data != got[1].data);
     });
   };
-  differ("conv2d", epilogue(false, false, "none", false), {x, w}, result(s));
+  differ("conv2d", with(prologue(false), epilogue(false, false, "none", false)), {x, w}, result(s));
   differ("conv2d_grad_input", {}, {dy, w}, image(s));
-  differ("conv2d_grad_weight", {{"bias", false}}, {x, dy}, weights(s));
+  differ("conv2d_grad_weight", with(prologue(false), {{"bias", false}}), {x, dy}, weights(s));
 }
 
 // The statistics of values far from zero: what single-pass sums in float would lose.
@@ -517,11 +569,12 @@ TEST(conv2d_moments_far_from_zero) {
         std::pow(y[i] - mean[static_cast<int64_t>(i) % s.oc], 2) / count;
   }
   for_each_isa([&](Isa isa) {
-    const auto got = run_op({.op = "conv2d",
-                             .attributes = with(attributes(s), epilogue(true, false, "none", true)),
-                             .inputs = {x, w, bias},
-                             .outputs = {result(s), fixed({s.oc}), fixed({s.oc}), fixed({s.oc})}},
-                            isa);
+    const auto got =
+        run_op({.op = "conv2d",
+                .attributes = with(with(attributes(s), prologue(false)), epilogue(true, false, "none", true)),
+                .inputs = {x, w, bias},
+                .outputs = {result(s), fixed({s.oc}), fixed({s.oc}), fixed({s.oc})}},
+               isa);
     // y itself is rounded to 6e-5 at 1000: that much noise, not more, may be in a variance of about 0.4.
     compare(got.outputs[2], variance, 1e-3, "variance ");
   });
@@ -534,7 +587,8 @@ TEST(conv2d_keeps_nan_under_relu) {
   for_each_isa([&](Isa isa) {
     for (const std::string activation : {"relu", "relu6"}) {
       const auto got = run_op({.op = "conv2d",
-                               .attributes = with(attributes(s), epilogue(false, false, activation, false)),
+                               .attributes = with(with(attributes(s), prologue(false)),
+                                                  epilogue(false, false, activation, false)),
                                .inputs = {x, random(weights(s), 2)},
                                .outputs = {result(s)}},
                               isa);

@@ -82,12 +82,15 @@ double tolerance(int64_t k) {
 }
 
 const Attributes kWithoutNorm{{"norm", false}, {"epsilon", 1e-5}, {"affine", true}};
+const Attributes kWithoutPrologue{
+    {"prologue", false}, {"prologueActivation", "none"}, {"prologueEpsilon", 1e-5}, {"prologueAffine", true}};
 
 TEST(depthwise_forward) {
   for_each_case([](const ConvShape& s, const Value& x, const Value& w, const Value& like) {
     Attributes a = attributes(s);
     a.insert({{"bias", true}, {"residual", false}, {"activation", "relu6"}, {"moments", true}});
     a.insert(kWithoutNorm.begin(), kWithoutNorm.end());
+    a.insert(kWithoutPrologue.begin(), kWithoutPrologue.end());
     const Value bias = random(fixed({s.oc}), 4, -1, 3);
     Value y = with_data(like, reference::conv2d<double>(s, x.data, w.data));
     Value mean = fixed({s.oc}), variance = mean, unbiased = mean;
@@ -111,6 +114,7 @@ TEST(depthwise_residual) {
   Attributes a = attributes(s);
   a.insert({{"bias", false}, {"residual", true}, {"activation", "relu"}, {"moments", false}});
   a.insert(kWithoutNorm.begin(), kWithoutNorm.end());
+  a.insert(kWithoutPrologue.begin(), kWithoutPrologue.end());
   check_op({"conv2d", a, {x, w, residual}, {y}}, {y}, tolerance(36));
 }
 
@@ -128,6 +132,7 @@ TEST(depthwise_grad_weight) {
     Value db = fixed({s.oc});
     for (int64_t i = 0; i < dy.elements(); i++) db[i % s.oc] += dy[i];
     Attributes a = attributes(s);
+    a.insert(kWithoutPrologue.begin(), kWithoutPrologue.end());
     a["bias"] = true;
     check_op({"conv2d_grad_weight", a, {x, dy}, {dw, db}}, {dw, db}, tolerance(s.n * s.oh() * s.ow()));
     a["bias"] = false;

@@ -104,6 +104,10 @@ export interface OpSpec<S extends AttributeSpecs> {
   readonly norms?: (attributes: AttributesOf<S>) => boolean;
   /** With this op's output as the first input of a norm: the op as both, where it can be. It then has no gradient. */
   readonly takesNorm?: (node: Node, norm: Node) => { inputs: Value[]; attributes: Attributes } | undefined;
+  /** With these attributes the op is a norm that its readers can compute: it has no other operand than its parameters. */
+  readonly isPrologue?: (attributes: AttributesOf<S>) => boolean;
+  /** With a norm's output as its first input: the op that computes the norm while it reads, where it can. */
+  readonly takesPrologue?: (node: Node, norm: Node) => { inputs: Value[]; attributes: Attributes } | undefined;
   /** This op computes channel moments, which an op with `takesMoments` can compute while it stores. */
   readonly moments?: boolean;
   readonly takesMoments?: boolean;

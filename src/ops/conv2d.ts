@@ -1,7 +1,7 @@
 // Convolution, 1-D and linear included: a linear layer is a 1×1 convolution of 1×1 images.
 
-import { fixed, sameShape, showType, type TensorType, type Value } from '../graph/graph.js';
-import { type AttributesOf, defineOp, flag, int, ints, real, shapeError, word } from '../graph/op.js';
+import { fixed, type Node, sameShape, showType, type TensorType, type Value } from '../graph/graph.js';
+import { type Attributes, type AttributesOf, defineOp, flag, int, ints, real, shapeError, word } from '../graph/op.js';
 import { activationGradient } from './arithmetic.js';
 
 const window = {
@@ -23,18 +23,40 @@ const windowOf = ({ stride, pad, dilation, groups, exact }: Window): Window => (
   exact,
 });
 
+/** x is act((x − mean) / √(variance + ε) · γ + β) of what is given, with these as the last inputs: see passes/prologue.ts. */
+const prologue = {
+  prologue: flag(false),
+  prologueActivation: word('none'),
+  prologueEpsilon: real(1e-5),
+  prologueAffine: flag(true),
+};
+const prologueInputs = (a: AttributesOf<typeof prologue>): number => (a.prologue ? (a.prologueAffine ? 4 : 2) : 0);
+
+/** Of conv2d and of its weight gradient: their first input may be a batch norm that they compute themselves. */
+const takesPrologue = (node: Node, norm: Node): { inputs: Value[]; attributes: Attributes } | undefined => {
+  if (node.attributes['prologue']) return undefined;
+  const { activation, epsilon, affine } = norm.attributes;
+  const named = { prologueActivation: activation!, prologueEpsilon: epsilon!, prologueAffine: affine! };
+  const [x, ...parameters] = norm.inputs;
+  return {
+    inputs: [x!, ...node.inputs.slice(1), ...parameters],
+    attributes: { ...node.attributes, prologue: true, ...named },
+  };
+};
+
 /**
  * y = act(x ∗ w + bias + residual): x[n,ih,iw,ic], w[kh,kw,ic/groups,oc] to y[n,oh,ow,oc], with
  * oh = ⌊(ih + top + bottom − dilation·(kh − 1) − 1) / stride⌋ + 1.
  * With `moments`, also the mean, biased and unbiased variance of each channel of y. With `norm`,
  * y = act((x ∗ w + bias − mean) / √(variance + ε) · γ + β + residual), γ and β if affine, by a convolution with weights
  * that are derived from all these, again when the store's content has changed.
- * Inputs: x, w, bias, mean and variance, γ and β, residual, those that the attributes name.
+ * Inputs: x, w, bias, mean and variance, γ and β, residual, the prologue's, those that the attributes name.
  */
 export const conv2d = defineOp({
   name: 'conv2d',
   attributes: {
     ...window,
+    ...prologue,
     bias: flag(false),
     residual: flag(false),
     activation: word('none'),
@@ -67,7 +89,7 @@ export const conv2d = defineOp({
       );
     }
     const y: TensorType = { ...x!, shape: [oh, ow, oc] };
-    const residual = a.residual ? rest.at(-1) : undefined;
+    const residual = a.residual ? rest.at(-1 - prologueInputs(a)) : undefined;
     if (residual && !sameShape(residual.shape, y.shape)) {
       throw shapeError(where, `a residual of ${showType(y)}`, showType(residual));
     }
@@ -75,6 +97,7 @@ export const conv2d = defineOp({
   },
   takesActivation: true,
   takesMoments: true,
+  takesPrologue,
   takesResidual: (node, residual) => ({
     inputs: [...node.inputs, residual],
     attributes: { ...node.attributes, residual: true },
@@ -93,7 +116,7 @@ export const conv2d = defineOp({
     return kh * kw * icPerGroup * oc * y!.shape[0]! * y!.shape[1]!;
   },
   gradient: ({ inputs, outputs, dy, attributes: a, wants }) => {
-    if (a.norm) throw new Error('a graph is differentiated before norms are folded');
+    if (a.norm || a.prologue) throw new Error('a graph is differentiated before norms move into convolutions');
     const [x, w] = inputs as [Value, Value];
     const dz = activationGradient(a.activation, dy[0]!, outputs[0]!);
     const dx = wants[0] ? conv2dGradInput([dz, w], { ...windowOf(a), size: x.type.shape.slice(0, 2) })[0] : undefined;
@@ -112,7 +135,8 @@ export const conv2dGradInput = defineOp({
 
 export const conv2dGradWeight = defineOp({
   name: 'conv2d_grad_weight',
-  attributes: { ...window, bias: flag(false), kernel: { ...ints([0, 0]), local: true } },
+  attributes: { ...window, ...prologue, bias: flag(false), kernel: { ...ints([0, 0]), local: true } },
+  takesPrologue,
   infer: ([x, dy], a) => {
     const oc = dy!.shape[2]!;
     return [fixed([...a.kernel, x!.shape[2]! / a.groups, oc]), ...(a.bias ? [fixed([oc])] : [])];

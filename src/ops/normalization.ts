@@ -37,6 +37,7 @@ export const batchNorm = defineOp({
     return [x!];
   },
   inPlace: [[0, 0]],
+  isPrologue: a => !a.residual,
   norms: a => a.statistics === 'constant' && !a.residual && a.activation === 'none',
   takesActivation: true,
   takesResidual: (node, residual) => ({

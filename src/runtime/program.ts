@@ -12,6 +12,7 @@ import {
   translated,
 } from '../native.js';
 import { makeExact } from '../passes/exact.js';
+import { moveIntoReaders } from '../passes/prologue.js';
 import { prune } from '../passes/prune.js';
 import { recompute } from '../passes/recompute.js';
 import { WIDTH } from '../passes/storage.js';
@@ -86,6 +87,7 @@ export function planFor(graph: Graph, { batch, isa, exact, recomputes }: PlanOpt
   const counts = [batch];
   return translated('compile', () => {
     prune(graph);
+    moveIntoReaders(graph);
     if (exact) makeExact(graph);
     if (recomputes) recompute(graph, recomputes, counts, workspaces(graph, counts, native(), isa));
     return buildPlan(graph, counts, native(), isa);

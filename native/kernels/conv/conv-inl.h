@@ -12,11 +12,12 @@ DL_INLINE void clear_pixels(float* to, int64_t stride, int64_t pixels, int64_t c
   }
 }
 
-inline void conv_strip(const ConvStrip& s) {
+/// copy(from, to, pixels) writes the pixels of a row that exist.
+template <class Copy>
+DL_INLINE void write_strip(const ConvStrip& s, const Copy& copy) {
   // Columns of the window that exist: [first, last).
   const int64_t first = min(max(0, -s.left), s.columns);
   const int64_t last = max(first, min(s.columns, s.width - s.left));
-  const bool dense = s.from_stride == s.channels && s.to_stride == s.channels;
   for (int64_t r = 0; r < s.rows; r++) {
     float* to = s.to + r * s.columns * s.to_stride;
     const int64_t row = s.top + r;
@@ -26,18 +27,35 @@ inline void conv_strip(const ConvStrip& s) {
     }
     clear_pixels(to, s.to_stride, first, s.channels);
     if (last > first) {
-      const float* from = s.from + (row * s.width + s.left + first) * s.from_stride;
-      float* at = to + first * s.to_stride;
-      if (dense) {
-        std::memcpy(at, from, static_cast<size_t>((last - first) * s.channels) * sizeof(float));
-      } else {
-        for (int64_t c = first; c < last; c++, from += s.from_stride, at += s.to_stride) {
-          each_vector(s.channels, [&](int64_t k, auto lanes) { lanes.store(at + k, lanes.load(from + k)); });
-        }
-      }
+      copy(s.from + (row * s.width + s.left + first) * s.from_stride, to + first * s.to_stride, last - first);
     }
     clear_pixels(to + last * s.to_stride, s.to_stride, s.columns - last, s.channels);
   }
+}
+
+inline void conv_strip(const ConvStrip& s) {
+  const bool dense = s.from_stride == s.channels && s.to_stride == s.channels;
+  write_strip(s, [&](const float* from, float* to, int64_t pixels) {
+    if (dense) {
+      std::memcpy(to, from, static_cast<size_t>(pixels * s.channels) * sizeof(float));
+      return;
+    }
+    for (int64_t p = 0; p < pixels; p++, from += s.from_stride, to += s.to_stride)
+      each_vector(s.channels, [&](int64_t k, auto lanes) { lanes.store(to + k, lanes.load(from + k)); });
+  });
+}
+
+template <class F>
+void conv_strip_normalized(const ConvStrip& s, const NormVectors& v) {
+  const F f;
+  write_strip(s, [&](const float* from, float* to, int64_t pixels) {
+    for (int64_t p = 0; p < pixels; p++, from += s.from_stride, to += s.to_stride) {
+      each_vector(s.channels, [&](int64_t k, auto lanes) {
+        const Vec centred = lanes.load(from + k) - lanes.load(v.mean + k);
+        lanes.store(to + k, f.value(fma(centred, lanes.load(v.scale + k), lanes.load(v.bias + k))));
+      });
+    }
+  });
 }
 
 template <class F>
@@ -102,6 +120,9 @@ inline void conv_add_parts(const float* parts, int64_t stride, int64_t count, in
 
 inline constexpr ConvKernels conv_kernels{
     .strip = conv_strip,
+#define DL_ROW(name, F) conv_strip_normalized<functions::F>,
+    .strip_normalized = {DL_FUSED_ACTIVATIONS(DL_ROW)},
+#undef DL_ROW
 #define DL_ROW(name, F) conv_finish<functions::F>,
     .finish = {DL_FUSED_ACTIVATIONS(DL_ROW)},
 #undef DL_ROW

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/norm/norm.h"
 #include "kernels/unary/functions.h"
 
 namespace dl {
@@ -37,6 +38,8 @@ struct ConvFinish {
 
 struct ConvKernels {
   void (*strip)(const ConvStrip&);
+  /// The same of act((from - mean)·scale + bias), by FusedActivation; the padding is 0 behind the activation.
+  void (*strip_normalized[static_cast<int>(FusedActivation::count)])(const ConvStrip&, const NormVectors&);
   /// By FusedActivation.
   void (*finish[static_cast<int>(FusedActivation::count)])(const ConvFinish&);
   /// Of each column of y[pixels][columns]: mean[j] and m2[j] = Σ (y - mean)².
