@@ -41,12 +41,15 @@ class DirectConvolution final : public Convolution {
         panels_(ceil_div(columns_, panel_)),
         width_(round_up(columns_, kernels_.lanes)),
         slices_(ceil_div(channels_, slice_limit())),
-        window_(sliding_, spec.source_stride, ceil_div(channels_, slices_), aliased(), spec.prologue),
         packs_late_(spec.shape.kh * spec.shape.kw == 1 &&
                     spec.shape.n * sliding_.grid_pixels() <= kPixelsAtOnce && sliding_.grid_pixels() == 1),
-        streams_(!packs_late_ && sliding_.phases.size() == 1 && !window_.copied() && slices_ == 1 &&
-                 groups_ == 1 && spec.source_stride == channels_ && window_.point_stride() == channels_ &&
-                 channels_ * width_ * 4 <= kStreamedBytes) {
+        normalizes_pieces_(spec.prologue >= 0 && may_stream() && spec.shape.kh * spec.shape.kw == 1 &&
+                           sliding_.step[0] * sliding_.step[1] == 1 && !sliding_.padded()),
+        window_(sliding_, spec.source_stride, ceil_div(channels_, slices_), aliased() && !normalizes_pieces_,
+                normalizes_pieces_ ? -1 : spec.prologue),
+        streams_(normalizes_pieces_ ||
+                 (may_stream() && !window_.copied() && spec.source_stride == channels_ &&
+                  window_.point_stride() == channels_)) {
     int64_t at = 0;
     for (const Phase& phase : sliding_.phases) {
       phases_.push_back({window_.pieces(phase, slices_ == 1 ? channels_ : -1), at});
@@ -110,6 +113,8 @@ class DirectConvolution final : public Convolution {
     const float** source;
     float** destination;
     float* strip;
+    /// The pixels of a piece behind the prologue, where pieces are normalised one by one.
+    const float** piece;
     float* weights;
     int64_t bytes;
   };
@@ -127,6 +132,12 @@ class DirectConvolution final : public Convolution {
       taps = std::max<int64_t>(taps, static_cast<int64_t>(phase.taps.size()));
     return std::max<int64_t>(16, kPanelBytes / (taps * panel_ * 4));
   }
+  /// Whether all weights are so few that every piece of pixels may pass by them.
+  bool may_stream() const {
+    return !packs_late_ && sliding_.phases.size() == 1 && slices_ == 1 && groups_ == 1 &&
+           channels_ * width_ * 4 <= kStreamedBytes;
+  }
+  int64_t piece_stride() const { return channels_ + (channels_ % 128 == 0 ? 16 : 0); }
   /// Pixels 4 KB apart, read in place, would meet in one set of the first-level cache: more rows than it has
   /// ways.
   bool aliased() const { return kernels_.gemm.tile_rows > 8 && spec_.source_stride % 1024 == 0; }
@@ -137,7 +148,9 @@ class DirectConvolution final : public Convolution {
     const int64_t pixels = most_images_ * most_rows_ * sliding_.columns;
     s.source = carve.take<const float*>(pixels);
     s.destination = carve.take<float*>(pixels);
-    s.strip = carve.take<float>(window_.strip_floats(most_images_, most_rows_));
+    const int64_t pieces = normalizes_pieces_ ? kPixelsAtOnce : 0;
+    s.strip = carve.take<float>(window_.strip_floats(most_images_, most_rows_) + pieces * piece_stride());
+    s.piece = carve.take<const float*>(pieces);
     s.weights = carve.take<float>(packs_late_ ? ceil_div(channels_, slices_) * panel_ : 0);
     s.bytes = carve.used();
     return s;
@@ -269,6 +282,7 @@ class DirectConvolution final : public Convolution {
     const auto piece = [&](int64_t i) { return Range{cut(pixels, count, i), cut(pixels, count, i + 1)}; };
     if (streams_) {
       for (int64_t i = 0; i < count; i++) {
+        if (normalizes_pieces_) normalize(job, piece(i));
         for (int64_t p = panels.begin; p < panels.end; p++) {
           GemmBlock g = gemm(job, phase, group, slice, p);
           if (i + 1 < count) fetch_ahead(job.scratch, piece(i + 1), p - panels.begin, panels.size(), g);
@@ -283,8 +297,29 @@ class DirectConvolution final : public Convolution {
     }
   }
 
+  /// Pixels of the block, which follow each other, by way of the prologue.
+  void normalize(const Job& job, Range pixels) const {
+    const Scratch& to = job.scratch;
+    copy_strip(kernels_.conv,
+               {
+                   .from = to.source[pixels.begin],
+                   .from_stride = job.operands.source.stride,
+                   .height = 1,
+                   .width = pixels.size(),
+                   .top = 0,
+                   .left = 0,
+                   .channels = channels_,
+                   .to = to.strip,
+                   .to_stride = piece_stride(),
+                   .rows = 1,
+                   .columns = pixels.size(),
+               },
+               spec_.prologue, job.operands.prologue, 0);
+    for (int64_t i = 0; i < pixels.size(); i++) to.piece[i] = to.strip + i * piece_stride();
+  }
+
   void multiply_piece(const Job& job, GemmBlock& g, int64_t slice, int64_t part, Range pixels) const {
-    g.a = job.scratch.source + pixels.begin;
+    g.a = normalizes_pieces_ ? job.scratch.piece : job.scratch.source + pixels.begin;
     g.c = job.scratch.destination + pixels.begin;
     g.rows = pixels.size();
     kernels_.gemm.block(g);
@@ -395,10 +430,12 @@ class DirectConvolution final : public Convolution {
   const int64_t width_;
   /// Parts of the source channels, so that a panel of one fits the cache.
   const int64_t slices_;
-  const Window window_;
   /// A dense layer of few rows uses each weight once: packing all of them ahead would cost more than the
   /// product, and their size again in memory. An item packs a panel when it comes to it.
   const bool packs_late_;
+  /// A 1x1 convolution with a prologue: pieces of pixels are normalised just before they are multiplied.
+  const bool normalizes_pieces_;
+  const Window window_;
   /// Whether pixels come from memory once and pass by all panels: see multiply().
   const bool streams_;
   std::vector<PhasePlan> phases_;
