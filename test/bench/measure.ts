@@ -67,7 +67,8 @@ export async function measure(task: Task, rounds: Rounds): Promise<Partial<Recor
       }
       const layout = layoutOf(contender, figures);
       const answer = await undisturbed(() => ask({ ...task, contender, file, ...(layout ? { layout } : {}) }));
-      if ('error' in answer) figures[contender] = { error: answer.error };
+      // Figures of earlier rounds stay.
+      if ('error' in answer) figures[contender] ??= { error: answer.error };
       else {
         check(contender, answer.parameters);
         figures[contender] = {

@@ -72,6 +72,12 @@ describe('rounds', () => {
     expect(figures.torch).toMatchObject({ seconds: [1, 1] });
   });
 
+  test('a later failure leaves the figures of earlier rounds', async () => {
+    const { ask } = peers({ torch: [2, 'ended with SIGKILL', 4] });
+    const figures = await measure(task, { entrants: ['torch'], trials: 3, parameters: 7, file: '', ask });
+    expect(figures.torch).toMatchObject({ seconds: [2, 4] });
+  });
+
   test('a disturbed trial is made again, and the least disturbed is taken', async () => {
     const shares = { dlcourse: [0.5, 0.05], torch: [0.4, 0.3, 0.2, 0.6, 0] };
     const asked: string[] = [];

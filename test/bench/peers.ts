@@ -76,10 +76,18 @@ function asking({ threads, isa }: Options, signal: AbortSignal): Ask {
   return async request => {
     const own = request.contender === 'dlcourse';
     const [command, program] = own ? [process.execPath, here('./trial.js')] : [interpreted, python];
+    // A group of its own: Ctrl-C reaches this process alone, which then ends the trial and what it has started.
     const child = spawn(command, [program, JSON.stringify(request)], {
-      ...{ stdio: ['ignore', 'pipe', 'pipe'], env, timeout: LONGEST, killSignal: 'SIGKILL' },
+      ...{ stdio: ['ignore', 'pipe', 'pipe'], env, detached: true },
     });
-    const stop = () => child.kill('SIGKILL');
+    const stop = (): void => {
+      try {
+        process.kill(-child.pid!, 'SIGKILL');
+      } catch {
+        // It has ended.
+      }
+    };
+    const late = setTimeout(stop, LONGEST);
     signal.addEventListener('abort', stop, { once: true });
     let [stdout, stderr] = ['', ''];
     child.stdout!.setEncoding('utf8').on('data', text => {
@@ -92,6 +100,7 @@ function asking({ threads, isa }: Options, signal: AbortSignal): Ask {
       child.on('error', reject);
       child.on('close', (status, by) => resolve(by ?? `status ${status}`));
     });
+    clearTimeout(late);
     signal.removeEventListener('abort', stop);
     signal.throwIfAborted();
     try {
