@@ -339,7 +339,7 @@ Napi::Value info(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
     Napi::Env env = info.Env();
     Napi::Object out = Napi::Object::New(env);
-    out.Set("protocol", 4);
+    out.Set("protocol", 5);
     Napi::Array isas = Napi::Array::New(env);
     for (dl::Isa isa : dl::supported_isas()) isas.Set(isas.Length(), dl::name_of(isa));
     out.Set("isas", isas);

@@ -75,7 +75,7 @@ export interface Native {
 }
 
 /** Version of the wire between this file and addon.cc. */
-const PROTOCOL = 4;
+const PROTOCOL = 5;
 
 let loaded: Native | undefined;
 

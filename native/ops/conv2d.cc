@@ -9,15 +9,16 @@
 #include "base/carve.h"
 #include "ops/convolution.h"
 #include "ops/fused_activation.h"
+#include "ops/fused_norm.h"
 #include "ops/operands.h"
-#include "ops/prologue.h"
 
 namespace dl {
 namespace {
 
 class Conv2d final : public Op {
  public:
-  struct Attributes : Conv2dAttributes, PrologueAttributes {
+  struct Attributes : Conv2dAttributes {
+    FusedNormAttributes prologue;
     bool bias = false;
     bool residual = false;
     std::string activation = "none";
@@ -29,7 +30,7 @@ class Conv2d final : public Op {
     template <class V>
     void visit(V&& v) {
       Conv2dAttributes::visit(v);
-      PrologueAttributes::visit(v);
+      prologue.visit(v, kPrologueNames);
       v("bias", bias);
       v("residual", residual);
       v("activation", activation);
@@ -42,7 +43,7 @@ class Conv2d final : public Op {
 
   Conv2d(const Attributes& a, const StepSpec& spec)
       : attributes_(a),
-        prologue_(a, spec, spec.inputs.at(0).shape.channels()),
+        prologue_(a.prologue, spec, spec.inputs.at(0).shape.channels()),
         norm_(size_t{2} + a.bias),
         statistics_(a.norm ? (a.affine ? 4 : 2) : 0) {
     require(spec.inputs.size() == norm_ + statistics_ + a.residual + prologue_.inputs() &&
@@ -151,7 +152,7 @@ class Conv2d final : public Op {
   }
 
   Attributes attributes_;
-  Prologue prologue_;
+  FusedNorm prologue_;
   /// Index of the first of the norm's inputs, and their number.
   size_t norm_, statistics_;
   /// Of the weights: output channels, and all that is before them.

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "kernels/kernels.h"
-#include "ops/prologue.h"
+#include "ops/fused_norm.h"
 
 namespace dl {
 namespace {

@@ -6,19 +6,20 @@ namespace {
 
 class Conv2dGradWeight final : public Op {
  public:
-  struct Attributes : Conv2dAttributes, PrologueAttributes {
+  struct Attributes : Conv2dAttributes {
+    FusedNormAttributes prologue;
     bool bias = false;
 
     template <class V>
     void visit(V&& v) {
       Conv2dAttributes::visit(v);
-      PrologueAttributes::visit(v);
+      prologue.visit(v, kPrologueNames);
       v("bias", bias);
     }
   };
 
   Conv2dGradWeight(const Attributes& a, const StepSpec& spec)
-      : bias_(a.bias), prologue_(a, spec, spec.inputs.at(0).shape.channels()) {
+      : bias_(a.bias), prologue_(a.prologue, spec, spec.inputs.at(0).shape.channels()) {
     require(spec.inputs.size() == 2 + prologue_.inputs() && spec.outputs.size() == size_t{1} + a.bias,
             "conv2d_grad_weight: wrong number of operands");
     const Conv2dShape shape = conv2d_shape(a, spec.inputs[0], spec.outputs[0], spec.inputs[1]);
@@ -47,7 +48,7 @@ class Conv2dGradWeight final : public Op {
   int64_t own_at() const { return round_up(algorithm_->needs().workspace, 64); }
 
   bool bias_;
-  Prologue prologue_;
+  FusedNorm prologue_;
   std::unique_ptr<WeightGradient> algorithm_;
 };
 

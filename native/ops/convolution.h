@@ -4,19 +4,25 @@
 #include <algorithm>
 #include <memory>
 
-#include "kernels/conv/conv.h"
+#include "kernels/kernels.h"
 #include "ops/conv2d_geometry.h"
-#include "ops/prologue.h"
+#include "ops/fused_norm.h"
 
 namespace dl {
 
-/// What is done to the sums before they are stored: y = act(sum + bias + residual), and moments of y.
+/// What is done to the sums before they are stored: y = act(sum + bias + residual), and moments of y; and for
+/// an input gradient the gradient sums of the norm before the convolution.
 struct Epilogue {
   bool bias = false;
   bool residual = false;
   bool moments = false;
   /// Index of the activation in tables by FusedActivation.
   int activation = 0;
+  /// The activation of the norm whose gradient sums are wanted, or -1.
+  int sums = -1;
+
+  /// Whether numbers of each part of the destination are kept, and joined in the end: two a channel.
+  bool has_parts() const { return moments || sums >= 0; }
 };
 
 /// What a convolution is chosen and prepared from.
@@ -44,6 +50,13 @@ struct ConvolutionOperands {
   float* mean;
   float* variance;
   float* unbiased;
+  /// Of the norm whose gradient sums are wanted: its input, like the destination.
+  Tensor norm_input;
+  NormVectors norm;
+  const float* norm_variance;
+  double norm_epsilon;
+  float* dbeta;
+  float* dgamma;
 };
 
 class Convolution {
@@ -80,6 +93,50 @@ void join_moments(const Run& run, const ConvolutionOperands& o, int64_t channels
       o.unbiased[c] = static_cast<float>(m2[c - begin] / std::max(seen - 1, 1.0));
     }
   });
+}
+
+/// The same for gradient sums: visit(Σ dz, Σ dz·(x - mean), pixels) of each piece.
+template <class EachPiece>
+void join_gradient_sums(const Run& run, const ConvolutionOperands& o, int64_t channels,
+                        const EachPiece& each_piece) {
+  constexpr int64_t kChannels = 32;
+  run.parallel_blocks(channels, kChannels, [&](int64_t begin, int64_t end, int) {
+    double dbeta[kChannels] = {}, dgamma[kChannels] = {};
+    each_piece([&](const float* sum, const float* product, int64_t) {
+      for (int64_t c = begin; c < end; c++) {
+        dbeta[c - begin] += static_cast<double>(sum[c]);
+        dgamma[c - begin] += static_cast<double>(product[c]);
+      }
+    });
+    for (int64_t c = begin; c < end; c++) {
+      o.dbeta[c] = static_cast<float>(dbeta[c - begin]);
+      o.dgamma[c] =
+          static_cast<float>(dgamma[c - begin] * reciprocal_deviation(o.norm_variance[c], o.norm_epsilon));
+    }
+  });
+}
+
+/// What an epilogue keeps of its parts, joined.
+template <class EachPiece>
+void join_parts(const Run& run, const Epilogue& epilogue, const ConvolutionOperands& o, int64_t channels,
+                const EachPiece& each_piece) {
+  if (epilogue.moments) join_moments(run, o, channels, each_piece);
+  if (epilogue.sums >= 0) join_gradient_sums(run, o, channels, each_piece);
+}
+
+/// The numbers of a part of the destination that is still in the cache: `pixels` pixels from `pixel`, columns
+/// [column, column + columns), written to first[columns] and second[columns].
+inline void measure_part(const Kernels& kernels, const Epilogue& epilogue, const ConvolutionOperands& o,
+                         int64_t pixel, int64_t pixels, int64_t column, int64_t columns, float* first,
+                         float* second) {
+  const float* y = o.destination.f32() + pixel * o.destination.stride + column;
+  if (epilogue.moments) kernels.conv.moments(y, o.destination.stride, pixels, columns, first, second);
+  if (epilogue.sums < 0) return;
+  std::fill_n(first, columns, 0.0f);
+  std::fill_n(second, columns, 0.0f);
+  const float* x = o.norm_input.f32() + pixel * o.norm_input.stride + column;
+  kernels.norm.gradient_sums[epilogue.sums]({.dy = {y, o.destination.stride}, .x = {x, o.norm_input.stride}},
+                                            from_channel(o.norm, column), pixels, columns, first, second);
 }
 
 /// Chooses the algorithm, from the planned shape and the instruction set alone.

@@ -52,7 +52,7 @@ class DepthwiseConvolution final : public Convolution {
   Needs needs() const override {
     Needs needs;
     needs.scratch = scratch(nullptr).bytes;
-    if (spec_.epilogue.moments)
+    if (spec_.epilogue.has_parts())
       needs.workspace = blocks(spec_.shape.n).count() * most_parts() * 2 * channels_ * 4;
     if (transposed()) needs.derived = spec_.shape.weights() * 4;
     return needs;
@@ -77,7 +77,7 @@ class DepthwiseConvolution final : public Convolution {
       for (size_t phase = 0; phase < phases_.size(); phase++)
         compute(o, weights, block, phase, memory, block_sums);
     });
-    if (spec_.epilogue.moments) combine(run, o, blocks, sums);
+    if (spec_.epilogue.has_parts()) combine(run, o, blocks, sums);
   }
 
  private:
@@ -209,8 +209,8 @@ class DepthwiseConvolution final : public Convolution {
            (activation == FusedActivation::relu || activation == FusedActivation::relu6);
   }
 
-  /// Residual, other activations and moments of some rows, counted over all images, that are still in the
-  /// cache. Forward only, where rows follow each other.
+  /// Residual, other activations and numbers of some rows, counted over all images, that are still in the
+  /// cache. Only where rows follow each other: forward, and as input gradient of stride 1.
   void finish(const ConvolutionOperands& o, int64_t first, int64_t rows, float* sums) const {
     const Epilogue& e = spec_.epilogue;
     const bool active = e.residual || (e.activation != static_cast<int>(FusedActivation::none) && !clamps());
@@ -226,12 +226,12 @@ class DepthwiseConvolution final : public Convolution {
           .columns = channels_,
       });
     }
-    if (e.moments) kernels_.conv.moments(y, o.destination.stride, pixels, channels_, sums, sums + channels_);
+    if (e.has_parts()) measure_part(kernels_, e, o, pixel, pixels, 0, channels_, sums, sums + channels_);
   }
 
   void combine(const Run& run, const ConvolutionOperands& o, const GridBlocks& blocks,
                const float* sums) const {
-    join_moments(run, o, channels_, [&](auto visit) {
+    join_parts(run, spec_.epilogue, o, channels_, [&](auto visit) {
       for (int64_t b = 0; b < blocks.count(); b++) {
         const int64_t lines = this->lines(blocks.at(b));
         for (int64_t i = 0; i * piece_ < lines; i++) {

@@ -69,7 +69,7 @@ class DirectConvolution final : public Convolution {
   Needs needs() const override {
     Needs needs;
     needs.scratch = scratch(nullptr).bytes;
-    if (spec_.epilogue.moments) needs.workspace = most_parts() * 2 * spec_.shape.oc * 4;
+    if (spec_.epilogue.has_parts()) needs.workspace = most_parts() * 2 * spec_.destination_channels() * 4;
     needs.derived = derived(nullptr).bytes;
     return needs;
   }
@@ -90,7 +90,7 @@ class DirectConvolution final : public Convolution {
       compute({o, packed, scratch(run.scratch<std::byte>(thread)), range, sums + sums_at(block, range)},
               cut(all, splits, split), cut(all, splits, split + 1));
     });
-    if (spec_.epilogue.moments) combine(run, o, blocks, sums);
+    if (spec_.epilogue.has_parts()) combine(run, o, blocks, sums);
   }
 
  private:
@@ -359,19 +359,18 @@ class DirectConvolution final : public Convolution {
     g.ahead[1] = share(scratch.destination, columns_);
   }
 
-  /// Residual, activation and moments of pixels [from, to) of the block, the part-th piece. Forward only,
-  /// where the pixels of a block follow each other.
+  /// Residual, activation and numbers of pixels [from, to) of the block, the part-th piece. Only where the
+  /// pixels of a block follow each other: forward, and as input gradient of stride 1.
   void finish(const Job& job, int64_t column, int64_t columns, int64_t part, int64_t from, int64_t to) const {
     const Epilogue& e = spec_.epilogue;
     const bool changes = e.residual || e.activation != static_cast<int>(FusedActivation::none);
-    if (!changes && !e.moments) return;
+    if (!changes && !e.has_parts()) return;
     const Tensor& y = job.operands.destination;
     const Tensor& residual = job.operands.residual;
     const int64_t pixel = first_pixel(job.block) + from;
-    float* block = y.f32() + pixel * y.stride + column;
     if (changes) {
       kernels_.conv.finish[e.activation]({
-          .y = block,
+          .y = y.f32() + pixel * y.stride + column,
           .y_stride = y.stride,
           .residual = e.residual ? residual.f32() + pixel * residual.stride + column : nullptr,
           .residual_stride = residual.stride,
@@ -379,12 +378,13 @@ class DirectConvolution final : public Convolution {
           .columns = columns,
       });
     }
-    if (!e.moments) return;
-    float* sums = job.sums + part * 2 * spec_.shape.oc + column;
-    kernels_.conv.moments(block, y.stride, to - from, columns, sums, sums + spec_.shape.oc);
+    if (!e.has_parts()) return;
+    const int64_t all = spec_.destination_channels();
+    float* sums = job.sums + part * 2 * all + column;
+    measure_part(kernels_, e, job.operands, pixel, to - from, column, columns, sums, sums + all);
   }
 
-  // ---- moments: for each block and each piece of it, mean[oc] and m2[oc]
+  // ---- numbers of each piece of each block, two a channel: moments or gradient sums
 
   /// The place of a block's first part, given its first pixel: at least as many places as parts before it.
   static int64_t first_part(int64_t block, int64_t pixel) { return pixel / kPixelsAtOnce + block; }
@@ -392,7 +392,7 @@ class DirectConvolution final : public Convolution {
     return (block.image_begin * sliding_.rows + block.row_begin) * sliding_.columns;
   }
   int64_t sums_at(int64_t index, const GridBlock& block) const {
-    return first_part(index, first_pixel(block)) * 2 * spec_.shape.oc;
+    return first_part(index, first_pixel(block)) * 2 * spec_.destination_channels();
   }
   /// first_part() of what follows the last block, at most, for any n.
   int64_t most_parts() const {
@@ -404,16 +404,16 @@ class DirectConvolution final : public Convolution {
 
   void combine(const Run& run, const ConvolutionOperands& o, const GridBlocks& blocks,
                const float* sums) const {
-    const int64_t oc = spec_.shape.oc;
-    join_moments(run, o, oc, [&](auto visit) {
+    const int64_t channels = spec_.destination_channels();
+    join_parts(run, spec_.epilogue, o, channels, [&](auto visit) {
       for (int64_t b = 0; b < blocks.count(); b++) {
         const GridBlock block = blocks.at(b);
         const int64_t pixels =
             (block.image_end - block.image_begin) * (block.row_end - block.row_begin) * sliding_.columns;
         const int64_t parts = ceil_div(pixels, kPixelsAtOnce);
         for (int64_t i = 0; i < parts; i++) {
-          const float* part = sums + sums_at(b, block) + i * 2 * oc;
-          visit(part, part + oc, cut(pixels, parts, i + 1) - cut(pixels, parts, i));
+          const float* part = sums + sums_at(b, block) + i * 2 * channels;
+          visit(part, part + channels, cut(pixels, parts, i + 1) - cut(pixels, parts, i));
         }
       }
     });

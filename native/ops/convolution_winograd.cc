@@ -90,7 +90,7 @@ class WinogradConvolution final : public Convolution {
       if (!run.derived_fresh) transform_all_weights(run, o, weights);
       run_tiles(run, o, shared, weights);
     }
-    if (spec_.epilogue.moments) combine(run, o, shared.sums);
+    if (spec_.epilogue.has_parts()) combine(run, o, shared.sums);
   }
 
  private:
@@ -98,7 +98,7 @@ class WinogradConvolution final : public Convolution {
     int64_t h, w;
   };
   struct Workspace {
-    /// For each row of tiles mean[oc] and m2[oc].
+    /// For each row of tiles two numbers a channel: moments or gradient sums.
     float* sums;
     /// By panel: the transformed tiles that all items share.
     float* in;
@@ -155,7 +155,8 @@ class WinogradConvolution final : public Convolution {
   Workspace workspace(std::byte* base) const {
     Carve carve(base);
     Workspace w;
-    w.sums = carve.take<float>(spec_.epilogue.moments ? spec_.shape.n * tile_rows_ * 2 * spec_.shape.oc : 0);
+    w.sums = carve.take<float>(
+        spec_.epilogue.has_parts() ? spec_.shape.n * tile_rows_ * 2 * spec_.destination_channels() : 0);
     w.in = carve.take<float>(by_panel_ ? groups_ * kWinogradPlanes * plane_in_ : 0);
     w.bytes = carve.used();
     return w;
@@ -379,19 +380,19 @@ class WinogradConvolution final : public Convolution {
           .residual_row = destination_.w * o.residual.stride,
           .residual_pixel = o.residual.stride,
       });
-      if (!e.moments) continue;
-      float* mean = sums + r * 2 * spec_.shape.oc + first;
-      kernels_.conv.moments(y, o.destination.stride, rows * destination_.w, columns, mean,
-                            mean + spec_.shape.oc);
+      if (!e.has_parts()) continue;
+      const int64_t all = spec_.destination_channels();
+      float* part = sums + r * 2 * all + first;
+      measure_part(kernels_, e, o, pixel, rows * destination_.w, first, columns, part, part + all);
     }
   }
 
   void combine(const Run& run, const ConvolutionOperands& o, const float* sums) const {
-    const int64_t oc = spec_.shape.oc;
-    join_moments(run, o, oc, [&](auto visit) {
+    const int64_t channels = spec_.destination_channels();
+    join_parts(run, spec_.epilogue, o, channels, [&](auto visit) {
       for (int64_t i = 0; i < o.source.shape[0] * tile_rows_; i++) {
         const int64_t row = i % tile_rows_ * kWinogradTile;
-        visit(sums + i * 2 * oc, sums + (i * 2 + 1) * oc,
+        visit(sums + i * 2 * channels, sums + (i * 2 + 1) * channels,
               std::min(kWinogradTile, destination_.h - row) * destination_.w);
       }
     });

@@ -350,6 +350,12 @@ Attributes prologue(bool given, const std::string& activation = "none", bool aff
           {"prologueEpsilon", epsilon}};
 }
 
+/// The gradient sums of the norm before the convolution.
+Attributes sums(bool given, const std::string& activation = "none", bool affine = true,
+                double epsilon = 1e-5) {
+  return {{"sums", given}, {"sumsActivation", activation}, {"sumsAffine", affine}, {"sumsEpsilon", epsilon}};
+}
+
 /// What is done to the sums; all attributes cross the wire.
 Attributes epilogue(bool bias, bool residual, const std::string& activation, bool moments, bool norm = false,
                     bool affine = true, double epsilon = 1e-5) {
@@ -459,7 +465,7 @@ TEST(conv2d_grad_input) {
     const Value dx = with_data(image(s), reference::conv2d_grad_input<double>(s, dy.data, w.data));
     for (const bool exact : exact_modes(s)) {
       check_op({.op = "conv2d_grad_input",
-                .attributes = attributes(s, exact),
+                .attributes = with(attributes(s, exact), sums(false)),
                 .inputs = {dy, w},
                 .outputs = {image(s)}},
                {dx}, tolerance(s.kh * s.kw * s.oc / s.groups));
@@ -531,6 +537,37 @@ TEST(conv2d_prologue) {
   }
 }
 
+// The gradients of the parameters of the norm that made the convolution's input.
+TEST(conv2d_grad_input_sums) {
+  for (const ConvShape& s : kShapes) {
+    if (s.sh != 1 || s.sw != 1) continue;
+    for (const bool affine : {true, false}) {
+      Context context(label(s) + (affine ? " affine" : ""));
+      const std::string activation = affine ? "relu" : "none";
+      const double epsilon = 1e-3;
+      const Value dy = random(result(s), 5), w = random(weights(s), 2), x = random(image(s), 1);
+      const Value mean = random(fixed({s.ic}), 6, -1, 1), variance = random(fixed({s.ic}), 7, 0.5, 3),
+                  gamma = random(fixed({s.ic}), 8, -2, 2), beta = random(fixed({s.ic}), 9, 0, 1);
+      const Value dx = with_data(image(s), reference::conv2d_grad_input<double>(s, dy.data, w.data));
+      Value dbeta = fixed({s.ic}), dgamma = fixed({s.ic});
+      for (int64_t i = 0; i < x.elements(); i++) {
+        const int64_t c = i % s.ic;
+        const double normal = (x[i] - mean[c]) / std::sqrt(variance[c] + epsilon);
+        if (affine && normal * gamma[c] + beta[c] <= 0) continue;
+        dbeta[c] += dx[i];
+        dgamma[c] += dx[i] * normal;
+      }
+      std::vector<Value> inputs{dy, w, x, mean, variance};
+      if (affine) inputs = {dy, w, x, mean, variance, gamma, beta};
+      check_op({.op = "conv2d_grad_input",
+                .attributes = with(attributes(s), sums(true, activation, affine, epsilon)),
+                .inputs = inputs,
+                .outputs = {image(s), fixed({s.ic}), fixed({s.ic})}},
+               {dx, dbeta, dgamma}, tolerance(s.kh * s.kw * s.oc / s.groups + s.n * s.ih * s.iw));
+    }
+  }
+}
+
 // Where Winograd's transforms pay they are used, unless exact sums are asked for.
 TEST(conv2d_exact) {
   const ConvShape s{.n = 4, .ih = 16, .iw = 16, .ic = 64, .oc = 64, .kh = 3, .kw = 3};
@@ -552,7 +589,7 @@ TEST(conv2d_exact) {
     });
   };
   differ("conv2d", with(prologue(false), epilogue(false, false, "none", false)), {x, w}, result(s));
-  differ("conv2d_grad_input", {}, {dy, w}, image(s));
+  differ("conv2d_grad_input", sums(false), {dy, w}, image(s));
   differ("conv2d_grad_weight", with(prologue(false), {{"bias", false}}), {x, dy}, weights(s));
 }
 
@@ -600,9 +637,11 @@ TEST(conv2d_keeps_nan_under_relu) {
 TEST(conv2d_refuses) {
   const ConvShape s{.n = 1, .ih = 5, .iw = 5, .ic = 4, .oc = 6, .kh = 3, .kw = 3};
   auto run = [&](const ConvShape& shape, const Value& w, const Value& y) {
-    run_op(
-        {.op = "conv2d_grad_input", .attributes = attributes(shape), .inputs = {y, w}, .outputs = {image(s)}},
-        Isa::scalar);
+    run_op({.op = "conv2d_grad_input",
+            .attributes = with(attributes(shape), sums(false)),
+            .inputs = {y, w},
+            .outputs = {image(s)}},
+           Isa::scalar);
   };
   CHECK_ERROR("E_PLAN", run(s, weights(s), batch({1, 4, 3, 6})));
   CHECK_ERROR("E_PLAN", run(s, fixed({3, 3, 2, 6}), result(s)));

@@ -121,8 +121,9 @@ TEST(depthwise_residual) {
 TEST(depthwise_grad_input) {
   for_each_case([](const ConvShape& s, const Value& x, const Value& w, const Value& dy) {
     const Value dx = with_data(x, reference::conv2d_grad_input<double>(s, dy.data, w.data));
-    check_op({"conv2d_grad_input", attributes(s), {dy, w}, {dx}}, {dx},
-             tolerance(s.kh * s.kw * s.ic / s.groups));
+    Attributes a = attributes(s);
+    a.insert({{"sums", false}, {"sumsActivation", "none"}, {"sumsEpsilon", 1e-5}, {"sumsAffine", true}});
+    check_op({"conv2d_grad_input", a, {dy, w}, {dx}}, {dx}, tolerance(s.kh * s.kw * s.ic / s.groups));
   });
 }
 

@@ -120,14 +120,24 @@ export class Graph {
       path: this.path,
       segment: this.segment,
     };
-    node.outputs = types.map((type, output) => ({
-      id: this.#nextId++,
-      graph: this,
-      type,
-      source: { kind: 'node', node, output },
-    }));
+    this.#addOutputs(node, types);
     this.nodes.push(node);
     return node;
+  }
+
+  /** Gives a node other inputs and attributes. Its outputs stay; those that its rule adds come behind them. */
+  extend(node: Node, inputs: readonly Value[], attributes: Attributes): void {
+    const types = inputs.map(v => v.type);
+    this.#addOutputs(node, node.op.infer(types, attributes, node.path || node.op.name).slice(node.outputs.length));
+    node.inputs = [...inputs];
+    node.attributes = attributes;
+  }
+
+  #addOutputs(node: Node, types: readonly TensorType[]): void {
+    for (const type of types) {
+      const source = { kind: 'node', node, output: node.outputs.length } as const;
+      node.outputs.push({ id: this.#nextId++, graph: this, type, source });
+    }
   }
 
   /** Runs `body` with nodes named under `path`. */

@@ -108,6 +108,10 @@ export interface OpSpec<S extends AttributeSpecs> {
   readonly isPrologue?: (attributes: AttributesOf<S>) => boolean;
   /** With a norm's output as its first input: the op that computes the norm while it reads, where it can. */
   readonly takesPrologue?: (node: Node, norm: Node) => { inputs: Value[]; attributes: Attributes } | undefined;
+  /** With these attributes the op only sums up, channel by channel, what its first input is to the parameters of a norm. */
+  readonly isGradientSums?: (attributes: AttributesOf<S>) => boolean;
+  /** With this op's output as the first input of such sums: the op that gives them too, where it can. */
+  readonly takesGradientSums?: (node: Node, sums: Node) => { inputs: Value[]; attributes: Attributes } | undefined;
   /** This op computes channel moments, which an op with `takesMoments` can compute while it stores. */
   readonly moments?: boolean;
   readonly takesMoments?: boolean;

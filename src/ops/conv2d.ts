@@ -127,10 +127,37 @@ export const conv2d = defineOp({
   },
 });
 
+/** The gradient sums of the norm before a convolution, with that norm's input and parameters: see passes/sums.ts. */
+const sums = {
+  sums: flag(false),
+  sumsActivation: word('none'),
+  sumsEpsilon: real(1e-5),
+  sumsAffine: flag(true),
+};
+
+/** dx from dy and w; with `sums` also dβ and dγ of a norm that made x, whose input and parameters follow w. */
 export const conv2dGradInput = defineOp({
   name: 'conv2d_grad_input',
-  attributes: { ...window, size: { ...ints([0, 0]), local: true } },
-  infer: ([dy, w], a) => [{ ...dy!, shape: [...a.size, w!.shape[2]! * a.groups] }],
+  attributes: { ...window, ...sums, size: { ...ints([0, 0]), local: true } },
+  infer: ([dy, w], a) => {
+    const c = w!.shape[2]! * a.groups;
+    return [{ ...dy!, shape: [...a.size, c] }, ...(a.sums ? [fixed([c]), fixed([c])] : [])];
+  },
+  takesGradientSums: (node, of) => {
+    const { stride, sums: taken } = node.attributes;
+    if (taken || !(stride as readonly number[]).every(s => s === 1)) return undefined;
+    const { activation, epsilon, affine } = of.attributes;
+    return {
+      inputs: [...node.inputs, ...of.inputs.slice(1)],
+      attributes: {
+        ...node.attributes,
+        sums: true,
+        sumsActivation: activation!,
+        sumsEpsilon: epsilon!,
+        sumsAffine: affine!,
+      },
+    };
+  },
 });
 
 export const conv2dGradWeight = defineOp({

@@ -84,6 +84,7 @@ export const batchNorm = defineOp({
 export const batchNormGradSums = defineOp({
   name: 'batch_norm_grad_sums',
   attributes: { ...affineNorm, residual: flag(false), activation: word('none') },
+  isGradientSums: a => !a.residual,
   infer: ([dy], a) => {
     const c = dy!.shape.at(-1)!;
     return [fixed([c]), fixed([c]), ...(a.residual ? [dy!] : [])];

@@ -24,8 +24,7 @@ export function moveIntoReaders(graph: Graph): void {
     const taken = uses.map(node => node.op.spec.takesPrologue!(node, norm));
     if (taken.includes(undefined)) continue;
     uses.forEach((node, i) => {
-      node.inputs = taken[i]!.inputs;
-      node.attributes = taken[i]!.attributes;
+      graph.extend(node, taken[i]!.inputs, taken[i]!.attributes);
     });
     gone.add(norm);
   }

@@ -16,6 +16,7 @@ import { moveIntoReaders } from '../passes/prologue.js';
 import { prune } from '../passes/prune.js';
 import { recompute } from '../passes/recompute.js';
 import { WIDTH } from '../passes/storage.js';
+import { moveSumsIntoWriters } from '../passes/sums.js';
 import { type BuiltPlan, buildPlan, workspaces } from '../plan/build.js';
 import { bufferBytes, ownBytes, requireMemory } from './memory.js';
 
@@ -88,6 +89,7 @@ export function planFor(graph: Graph, { batch, isa, exact, recomputes }: PlanOpt
   return translated('compile', () => {
     prune(graph);
     moveIntoReaders(graph);
+    moveSumsIntoWriters(graph);
     if (exact) makeExact(graph);
     if (recomputes) recompute(graph, recomputes, counts, workspaces(graph, counts, native(), isa));
     return buildPlan(graph, counts, native(), isa);
