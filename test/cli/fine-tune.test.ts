@@ -44,7 +44,7 @@ describe('train --init', () => {
       expect([name, after!.store.read(name)]).toEqual([name, before!.store.read(name)]);
     }
     expect(config('frozen')).toMatchObject({
-      values: { freeze: 'backbone', lr: 0.01, init: join(cwd, 'runs/base/model.safetensors') },
+      values: { freeze: 'backbone', lr: 0.0025, init: join(cwd, 'runs/base/model.safetensors') },
       origins: { freeze: 'flag', lr: 'default' },
     });
     expect(config('frozen').values).not.toHaveProperty('model');
