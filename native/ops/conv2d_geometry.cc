@@ -135,14 +135,12 @@ GridBlock GridBlocks::at(int64_t index) const {
           cut(rows_, row_blocks_, r + 1)};
 }
 
-// Copied pixels a multiple of 512 bytes apart would leave an inner loop over pixels few sets of the
-// first-level cache: one line more (weight gradients of 128 channels and more: 72 to 80 % of the peak).
 Window::Window(const Sliding& sliding, int64_t source_stride, int64_t channels, bool copied, int activation)
     : sliding_(sliding),
       copied_(copied || activation >= 0 || sliding.padded()),
       activation_(activation),
       source_stride_(source_stride) {
-  pixel_ = copied_ ? channels + (channels % 128 == 0 ? 16 : 0) : source_stride;
+  pixel_ = copied_ ? copied_stride(channels) : source_stride;
   width_ = copied_ ? (sliding.columns - 1) * sliding.step[1] + sliding.dw_max - sliding.dw_min + 1
                    : sliding.source_w;
 }

@@ -106,6 +106,13 @@ class GridBlocks {
   int64_t row_blocks_ = 1;
 };
 
+/// Floats from a copied pixel to the next. Pixels a multiple of 512 bytes apart would leave an inner loop
+/// over pixels few sets of the first-level cache: one line more (weight gradients of 128 channels and more:
+/// 72 to 80 % of the peak).
+inline int64_t copied_stride(int64_t channels) {
+  return channels + (channels % 128 == 0 ? 16 : 0);
+}
+
 /// The source of a block as the matrix products read it: either in place, or copied with its padding into a
 /// strip. Then the taps lie at the same offsets from every grid point.
 class Window {

@@ -168,6 +168,15 @@ class WeightGradient {
                    float* db) const = 0;
 };
 
+/// db[j] = Σ over the slabs, in their order, of sums[slab · channels + j].
+inline void join_bias(const double* sums, int64_t slabs, int64_t channels, float* db) {
+  for (int64_t j = 0; j < channels; j++) {
+    double total = 0;
+    for (int64_t slab = 0; slab < slabs; slab++) total += sums[slab * channels + j];
+    db[j] = static_cast<float>(total);
+  }
+}
+
 struct WeightGradientSpec {
   Conv2dShape shape;
   int64_t x_stride;

@@ -182,24 +182,9 @@ class DepthwiseConvolution final : public Convolution {
   /// @returns where the image's row 0 would lie
   const float* normalized(const ConvolutionOperands& o, const GridBlock& block, int64_t image,
                           float* strip) const {
-    const int64_t top = block.row_begin * sliding_.step[0] + sliding_.dh_min,
-                  line = sliding_.source_w * channels_;
-    copy_strip(kernels_.conv,
-               {
-                   .from = o.source.f32() + image * sliding_.source_h * sliding_.source_w * o.source.stride,
-                   .from_stride = o.source.stride,
-                   .height = sliding_.source_h,
-                   .width = sliding_.source_w,
-                   .top = top,
-                   .left = 0,
-                   .channels = channels_,
-                   .to = strip,
-                   .to_stride = channels_,
-                   .rows = window_rows(block.row_end - block.row_begin),
-                   .columns = sliding_.source_w,
-               },
-               spec_.prologue, o.prologue, 0);
-    return strip - top * line;
+    const int64_t top = block.row_begin * sliding_.step[0] + sliding_.dh_min;
+    return normalized_rows(kernels_.conv, o.source, image, top, window_rows(block.row_end - block.row_begin),
+                           spec_.prologue, o.prologue, strip);
   }
 
   /// Whether the activation is one that the kernel applies as bounds.

@@ -137,7 +137,6 @@ class DirectConvolution final : public Convolution {
     return !packs_late_ && sliding_.phases.size() == 1 && slices_ == 1 && groups_ == 1 &&
            channels_ * width_ * 4 <= kStreamedBytes;
   }
-  int64_t piece_stride() const { return channels_ + (channels_ % 128 == 0 ? 16 : 0); }
   /// Pixels 4 KB apart, read in place, would meet in one set of the first-level cache: more rows than it has
   /// ways.
   bool aliased() const { return kernels_.gemm.tile_rows > 8 && spec_.source_stride % 1024 == 0; }
@@ -149,7 +148,8 @@ class DirectConvolution final : public Convolution {
     s.source = carve.take<const float*>(pixels);
     s.destination = carve.take<float*>(pixels);
     const int64_t pieces = normalizes_pieces_ ? kPixelsAtOnce : 0;
-    s.strip = carve.take<float>(window_.strip_floats(most_images_, most_rows_) + pieces * piece_stride());
+    s.strip =
+        carve.take<float>(window_.strip_floats(most_images_, most_rows_) + pieces * copied_stride(channels_));
     s.piece = carve.take<const float*>(pieces);
     s.weights = carve.take<float>(packs_late_ ? ceil_div(channels_, slices_) * panel_ : 0);
     s.bytes = carve.used();
@@ -310,12 +310,12 @@ class DirectConvolution final : public Convolution {
                    .left = 0,
                    .channels = channels_,
                    .to = to.strip,
-                   .to_stride = piece_stride(),
+                   .to_stride = copied_stride(channels_),
                    .rows = 1,
                    .columns = pixels.size(),
                },
                spec_.prologue, job.operands.prologue, 0);
-    for (int64_t i = 0; i < pixels.size(); i++) to.piece[i] = to.strip + i * piece_stride();
+    for (int64_t i = 0; i < pixels.size(); i++) to.piece[i] = to.strip + i * copied_stride(channels_);
   }
 
   void multiply_piece(const Job& job, GemmBlock& g, int64_t slice, int64_t part, Range pixels) const {

@@ -52,9 +52,9 @@ class WinogradConvolution final : public Convolution {
         tile_rows_(ceil_div(destination_.h, kWinogradTile)),
         tile_columns_(ceil_div(destination_.w, kWinogradTile)),
         by_panel_(kWinogradPlanes * channels_ * width_ * int64_t{sizeof(float)} > kWeightBytes),
-        pixel_(apart(channels_)),
-        tile_in_(apart(round_up(channels_, kernels_.lanes))),
-        tile_out_(by_panel_ ? panel_ : apart(width_)) {
+        pixel_(copied_stride(channels_)),
+        tile_in_(copied_stride(round_up(channels_, kernels_.lanes))),
+        tile_out_(by_panel_ ? panel_ : copied_stride(width_)) {
     const int64_t tile_bytes = kWinogradPlanes * (tile_in_ + tile_out_) * int64_t{sizeof(float)};
     int64_t tiles = kSharedTiles;
     if (!by_panel_) {
@@ -132,8 +132,6 @@ class WinogradConvolution final : public Convolution {
     Range next;
   };
 
-  /// Pixels a multiple of 512 bytes apart would meet in few sets of the first-level cache.
-  static int64_t apart(int64_t channels) { return channels + (channels % 128 == 0 ? kLine : 0); }
   int64_t most_tiles() const { return most_rows_ * tile_columns_; }
   static int64_t window_rows(int64_t tile_rows) { return tile_rows * kWinogradTile + 2; }
   int64_t window_columns() const { return tile_columns_ * kWinogradTile + 2; }

@@ -64,12 +64,7 @@ class DepthwiseWeightGradient final : public WeightGradient {
         kernels_.conv.add_parts(sums.weights + begin, weights, count, end - begin, dw + begin);
       });
     }
-    if (!db) return;
-    for (int64_t c = 0; c < channels_; c++) {
-      double total = 0;
-      for (int64_t slab = 0; slab < count; slab++) total += sums.bias[slab * channels_ + c];
-      db[c] = static_cast<float>(total);
-    }
+    if (db) join_bias(sums.bias, count, channels_, db);
   }
 
  private:
@@ -106,22 +101,9 @@ class DepthwiseWeightGradient final : public WeightGradient {
                    float* strip) const {
     const Conv2dShape& s = spec_.shape;
     const int64_t image = begin / s.oh, top = begin % s.oh * s.attributes.stride[0] - s.attributes.pad[0];
-    copy_strip(kernels_.conv,
-               {
-                   .from = x.f32() + image * s.ih * s.iw * x.stride,
-                   .from_stride = x.stride,
-                   .height = s.ih,
-                   .width = s.iw,
-                   .top = top,
-                   .left = 0,
-                   .channels = channels_,
-                   .to = strip,
-                   .to_stride = channels_,
-                   .rows = window_rows(end - begin),
-                   .columns = s.iw,
-               },
-               spec_.prologue, prologue, 0);
-    return {strip - top * s.iw * channels_, channels_};
+    return {normalized_rows(kernels_.conv, x, image, top, window_rows(end - begin), spec_.prologue, prologue,
+                            strip),
+            channels_};
   }
 
   /// Output rows [begin, end) of one image, counted over all images.

@@ -93,12 +93,7 @@ class DirectWeightGradient final : public WeightGradient {
         kernels_.conv.add_parts(sums.weights + begin, weights, slabs, end - begin, dw + begin);
       });
     }
-    if (!spec_.bias) return;
-    for (int64_t j = 0; j < oc; j++) {
-      double total = 0;
-      for (int64_t slab = 0; slab < slabs; slab++) total += sums.bias[slab * oc + j];
-      db[j] = static_cast<float>(total);
-    }
+    if (spec_.bias) join_bias(sums.bias, slabs, oc, db);
   }
 
  private:

@@ -33,10 +33,10 @@ class WinogradWeightGradientOp final : public WeightGradient {
         columns_(spec.shape.oc_per_group()),
         tile_rows_(ceil_div(spec.shape.oh, kWinogradTile)),
         tile_columns_(ceil_div(spec.shape.ow, kWinogradTile)),
-        pixel_x_(apart(channels_)),
-        pixel_dy_(apart(columns_)),
-        tile_x_(apart(round_up(channels_, kernels_.lanes))),
-        tile_dy_(apart(round_up(columns_, kernels_.lanes))),
+        pixel_x_(copied_stride(channels_)),
+        pixel_dy_(copied_stride(columns_)),
+        tile_x_(copied_stride(round_up(channels_, kernels_.lanes))),
+        tile_dy_(copied_stride(round_up(columns_, kernels_.lanes))),
         whole_(spec.shape.oh % kWinogradTile == 0 && spec.shape.ow % kWinogradTile == 0) {
     const int64_t sum_bytes = kWinogradPlanes * plane() * int64_t{sizeof(float)};
     const int64_t tiles = tile_rows_ * tile_columns_;
@@ -94,12 +94,7 @@ class WinogradWeightGradientOp final : public WeightGradient {
           .tap_stride = weights,
       });
     });
-    if (!spec_.bias) return;
-    for (int64_t j = 0; j < oc; j++) {
-      double total = 0;
-      for (int64_t slab = 0; slab < slabs; slab++) total += sums.bias[slab * oc + j];
-      db[j] = static_cast<float>(total);
-    }
+    if (spec_.bias) join_bias(sums.bias, slabs, oc, db);
   }
 
  private:
@@ -127,8 +122,6 @@ class WinogradWeightGradientOp final : public WeightGradient {
     int64_t first, last;
   };
 
-  /// Pixels a multiple of 512 bytes apart would meet in few sets of the first-level cache.
-  static int64_t apart(int64_t channels) { return channels + (channels % 128 == 0 ? kLine : 0); }
   /// Floats from the sums of a place to the next: they begin in different sets.
   int64_t plane() const { return round_up(channels_ * spec_.shape.oc, kLine) + kLine; }
 

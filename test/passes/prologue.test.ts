@@ -6,7 +6,8 @@ import { add } from '../../src/ops/arithmetic.js';
 import { conv2d, conv2dGradWeight } from '../../src/ops/conv2d.js';
 import { batchNorm } from '../../src/ops/normalization.js';
 import { moveIntoReaders } from '../../src/passes/prologue.js';
-import { Program, Store } from '../../src/runtime/program.js';
+import { Program } from '../../src/runtime/program.js';
+import { store } from './norm-store.js';
 
 const image = rows([6, 6, 8]);
 const border = { pad: [1, 1, 1, 1] };
@@ -30,22 +31,6 @@ const convolutions = (graph: Graph, norm: Value): Record<string, Value> => {
 };
 
 const ops = (graph: Graph): string[] => graph.nodes.map(n => (n.attributes['prologue'] ? `${n.op.name}*` : n.op.name));
-
-function store(): Store {
-  const all = new Store();
-  const numbers = (n: number, f: (i: number) => number) => Float32Array.from({ length: n }, (_, i) => f(i));
-  for (const [name, shape, values] of [
-    ['mean', [8], numbers(8, i => i / 8 - 0.4)],
-    ['variance', [8], numbers(8, i => 0.3 + i / 4)],
-    ['gamma', [8], numbers(8, i => 1.5 - i / 3)],
-    ['beta', [8], numbers(8, i => Math.sin(i))],
-    ['w', [3, 3, 8, 16], numbers(9 * 8 * 16, i => Math.sin(i * 1.7))],
-  ] as const) {
-    all.define(name, shape);
-    all.write(name, values);
-  }
-  return all;
-}
 
 describe('a norm that only convolutions read', () => {
   test('moves into each of them, with the same bytes', async () => {

@@ -6,7 +6,8 @@ import { add } from '../../src/ops/arithmetic.js';
 import { conv2dGradInput } from '../../src/ops/conv2d.js';
 import { batchNormGradInput, batchNormGradSums } from '../../src/ops/normalization.js';
 import { moveSumsIntoWriters } from '../../src/passes/sums.js';
-import { Program, Store } from '../../src/runtime/program.js';
+import { Program } from '../../src/runtime/program.js';
+import { store } from './norm-store.js';
 
 const numbers = (length: number, of: (i: number) => number): Float32Array =>
   Float32Array.from({ length }, (_, i) => of(i));
@@ -29,21 +30,6 @@ function graphOf(stride = 1, between: (dx: Value) => Value = dx => dx): Graph {
 }
 
 const ops = (graph: Graph): string[] => graph.nodes.map(n => (n.attributes['sums'] ? `${n.op.name}*` : n.op.name));
-
-function store(): Store {
-  const all = new Store();
-  for (const [name, shape, values] of [
-    ['mean', [8], numbers(8, i => i / 8 - 0.4)],
-    ['variance', [8], numbers(8, i => 0.3 + i / 4)],
-    ['gamma', [8], numbers(8, i => 1.5 - i / 3)],
-    ['beta', [8], numbers(8, i => Math.sin(i))],
-    ['w', [3, 3, 8, 16], numbers(9 * 8 * 16, i => Math.sin(i * 1.7))],
-  ] as const) {
-    all.define(name, shape);
-    all.write(name, values);
-  }
-  return all;
-}
 
 describe('gradient sums of a norm', () => {
   test('move into the input gradient of a convolution', async () => {
