@@ -6,6 +6,7 @@ import { describe, expect, test } from '@jest/globals';
 import { opList } from '../src/graph/op.js';
 import { native, packageRoot } from '../src/native.js';
 import '../src/layers/index.js';
+import '../src/runtime/program.js';
 import '../src/train/step.js';
 import '../src/train/inputs.js';
 

@@ -214,6 +214,7 @@ export function countMultiplyAdds(model: Model): number {
     const count = node.op.spec.multiplyAdds?.(
       node.inputs.map(v => v.type),
       node.outputs.map(v => v.type),
+      node.attributes as never,
     );
     return sum + (count ?? 0);
   }, 0);

@@ -3,7 +3,7 @@
 
 import { opList } from '../../src/graph/op.js';
 import { native } from '../../src/native.js';
-import { conv2d, conv2dGradInput, conv2dGradWeight } from '../../src/ops/conv2d.js';
+import { conv2dGradInput, conv2dGradWeight } from '../../src/ops/conv2d.js';
 import type { BuiltPlan } from '../../src/plan/build.js';
 import type { Peak } from './timing.js';
 
@@ -94,13 +94,12 @@ function multiplyAddsOf({ wire, paths }: BuiltPlan): number[] {
     const { dtype, shape, count } = wire.tensors[i]!;
     return { dtype, count, shape: count < 0 ? shape : shape.slice(1) };
   };
-  const forward = new Map<string, number>();
-  wire.steps.forEach((step, i) => {
-    const count = opList.get(step.op)?.spec.multiplyAdds;
-    if (count) forward.set(paths[i]!, count(step.inputs.map(type), step.outputs.map(type)));
-  });
-  const counted = new Set([conv2d, conv2dGradInput, conv2dGradWeight].map(op => op.name));
-  return wire.steps.map((step, i) => (counted.has(step.op) ? (forward.get(paths[i]!) ?? 0) : 0));
+  const own = wire.steps.map(({ op, inputs, outputs, attributes }) =>
+    opList.get(op)?.spec.multiplyAdds?.(inputs.map(type), outputs.map(type), attributes as never),
+  );
+  const forward = new Map(own.flatMap((count, i) => (count === undefined ? [] : [[paths[i]!, count]])));
+  const gradients = new Set([conv2dGradInput, conv2dGradWeight].map(op => op.name));
+  return wire.steps.map(({ op }, i) => own[i] ?? (gradients.has(op) ? forward.get(paths[i]!) : undefined) ?? 0);
 }
 
 /** Bytes that each step must move at least: distinct operands once, results once, what it updates both ways. */

@@ -1,13 +1,9 @@
 // conv2d: y = act(x * w + bias + residual), and moments of y. Dense layers are 1x1 convolutions of 1x1
-// images.
-//
-// With a norm, y = act((x * w + bias - mean) / sqrt(variance + epsilon) gamma + beta + residual), computed as
-// a convolution with the weights w s and the bias beta + (bias - mean) s, s = gamma / sqrt(variance +
-// epsilon), which are derived once for each content of the store.
-#include <cmath>
-
+// images. A norm behind the sums is computed by other weights, which are derived once for each content of the
+// store (folded_weights.h).
 #include "base/carve.h"
 #include "ops/convolution.h"
+#include "ops/folded_weights.h"
 #include "ops/fused_activation.h"
 #include "ops/fused_norm.h"
 #include "ops/operands.h"
@@ -15,48 +11,38 @@
 namespace dl {
 namespace {
 
+constexpr const char* kFoldedNames[] = {"bias", "norm", "epsilon", "affine"};
+
 class Conv2d final : public Op {
  public:
   struct Attributes : Conv2dAttributes {
     FusedNormAttributes prologue;
-    bool bias = false;
+    FoldedWeightsAttributes folded;
     bool residual = false;
     std::string activation = "none";
     bool moments = false;
-    bool norm = false;
-    double epsilon = 1e-5;
-    bool affine = true;
 
     template <class V>
     void visit(V&& v) {
       Conv2dAttributes::visit(v);
       prologue.visit(v, kPrologueNames);
-      v("bias", bias);
+      folded.visit(v, kFoldedNames);
       v("residual", residual);
       v("activation", activation);
       v("moments", moments);
-      v("norm", norm);
-      v("epsilon", epsilon);
-      v("affine", affine);
     }
   };
 
   Conv2d(const Attributes& a, const StepSpec& spec)
       : attributes_(a),
         prologue_(a.prologue, spec, spec.inputs.at(0).shape.channels()),
-        norm_(size_t{2} + a.bias),
-        statistics_(a.norm ? (a.affine ? 4 : 2) : 0) {
-    require(spec.inputs.size() == norm_ + statistics_ + a.residual + prologue_.inputs() &&
+        weights_(a.folded, spec, 1) {
+    require(spec.inputs.size() == 1 + weights_.inputs() + a.residual + prologue_.inputs() &&
                 spec.outputs.size() == (a.moments ? 4 : 1),
             "conv2d: wrong number of operands");
     const Conv2dShape shape = conv2d_shape(a, spec.inputs[0], spec.inputs[1], spec.outputs[0]);
-    oc_ = shape.oc;
-    rows_ = shape.weights() / std::max<int64_t>(oc_, 1);
-    if (a.bias)
-      require(spec.inputs[2].shape.elements() == shape.oc, "conv2d: bias does not fit the channels");
-    for (size_t i = 0; i < statistics_; i++) require_dense(spec.inputs[norm_ + i], shape.oc);
     if (a.residual) {
-      const Shape &residual = spec.inputs[norm_ + statistics_].shape, &y = spec.outputs[0].shape;
+      const Shape &residual = spec.inputs[1 + weights_.inputs()].shape, &y = spec.outputs[0].shape;
       require(residual.rank == y.rank && residual.dims == y.dims,
               "conv2d: residual and output differ in shape");
     }
@@ -68,7 +54,7 @@ class Conv2d final : public Op {
                           false,
                           spec.inputs[0].stride,
                           prologue_.activation(),
-                          {a.bias || a.norm, a.residual, a.moments, fused_activation(a.activation, false)},
+                          {weights_.has_bias(), a.residual, a.moments, fused_activation(a.activation, false)},
                           spec.kernels});
   }
 
@@ -84,16 +70,16 @@ class Conv2d final : public Op {
     const auto& a = attributes_;
     ConvolutionOperands o{};
     o.source = run.inputs[0];
-    o.weights = run.inputs[1].f32();
-    if (a.bias) o.bias = run.inputs[2].f32();
+    o.weights = weights_.weights(run);
+    o.bias = weights_.bias(run);
     const Own own = this->own(run.workspace, run.derived);
     o.prologue = prologue_.vectors(run, own.prologue);
-    if (a.norm) {
-      if (!run.derived_fresh) fold(run, o, own);
+    if (weights_.folds()) {
+      if (!run.derived_fresh) weights_.fold(run, own.scale, own.weights, own.bias);
       o.weights = own.weights;
       o.bias = own.bias;
     }
-    if (a.residual) o.residual = run.inputs[norm_ + statistics_];
+    if (a.residual) o.residual = run.inputs[1 + weights_.inputs()];
     o.destination = run.outputs[0];
     if (a.moments) {
       o.mean = run.outputs[1].f32();
@@ -116,47 +102,22 @@ class Conv2d final : public Op {
   /// Weights that the algorithm packs are needed only until then, and are not kept.
   Own own(std::byte* workspace, std::byte* derived) const {
     const Needs needs = algorithm_->needs();
-    const int64_t oc = attributes_.norm ? oc_ : 0;
     Carve now(workspace), kept(derived);
     now.take<std::byte>(needs.workspace);
     kept.take<std::byte>(needs.derived);
     Own own;
     own.prologue = now.take<float>(prologue_.floats());
-    own.scale = now.take<float>(oc);
-    own.bias = kept.take<float>(oc);
-    own.weights = (algorithm_->reads_weights() ? kept : now).take<float>(rows_ * oc);
+    own.scale = now.take<float>(weights_.vector_floats());
+    own.bias = kept.take<float>(weights_.vector_floats());
+    own.weights = (algorithm_->reads_weights() ? kept : now).take<float>(weights_.floats());
     own.workspace = now.used();
     own.derived = kept.used();
     return own;
   }
 
-  void fold(const Run& run, const ConvolutionOperands& o, const Own& to) const {
-    const auto vector = [&](size_t i) { return run.inputs[norm_ + i].f32(); };
-    const float *mean = vector(0), *variance = vector(1);
-    for (int64_t c = 0; c < oc_; c++) {
-      double scale = 1 / std::sqrt(static_cast<double>(variance[c]) + attributes_.epsilon);
-      double beta = 0;
-      if (attributes_.affine) {
-        scale *= static_cast<double>(vector(2)[c]);
-        beta = static_cast<double>(vector(3)[c]);
-      }
-      const double bias = o.bias ? static_cast<double>(o.bias[c]) : 0;
-      to.scale[c] = static_cast<float>(scale);
-      to.bias[c] = static_cast<float>(beta + (bias - static_cast<double>(mean[c])) * scale);
-    }
-    constexpr int64_t kFloats = 16 << 10;
-    run.parallel_blocks(rows_, std::max<int64_t>(1, kFloats / oc_), [&](int64_t begin, int64_t end, int) {
-      for (int64_t row = begin; row < end; row++)
-        for (int64_t c = 0; c < oc_; c++) to.weights[row * oc_ + c] = o.weights[row * oc_ + c] * to.scale[c];
-    });
-  }
-
   Attributes attributes_;
   FusedNorm prologue_;
-  /// Index of the first of the norm's inputs, and their number.
-  size_t norm_, statistics_;
-  /// Of the weights: output channels, and all that is before them.
-  int64_t oc_ = 0, rows_ = 0;
+  FoldedWeights weights_;
   std::unique_ptr<Convolution> algorithm_;
 };
 

@@ -1,10 +1,10 @@
 // Depthwise convolution and groups of four or eight channels, forward and as input gradient: a block of
 // output rows at a time, straight from the source (kernels/depthwise).
 #include <algorithm>
-#include <limits>
 
 #include "kernels/kernels.h"
 #include "ops/convolution.h"
+#include "ops/depthwise_rows.h"
 
 namespace dl {
 namespace {
@@ -12,26 +12,12 @@ namespace {
 /// Elements of a block of outputs: it stays in the second-level cache with its source, and its rows share
 /// theirs.
 constexpr int64_t kBlock = int64_t{64} << 10;
+/// Elements of the smallest block, where few images would leave threads without work.
+constexpr int64_t kLeastBlock = int64_t{8} << 10;
+/// Work items that a convolution should have.
+constexpr int64_t kItems = 16;
 /// Elements that are finished at a time, while they are in the first-level cache.
 constexpr int64_t kPiece = int64_t{6} << 10;
-
-/// The taps of a phase as rows and columns.
-struct TapGrid {
-  std::vector<int64_t> rows;
-  std::vector<int64_t> columns;
-  /// [rows][columns], floats from the first weight.
-  std::vector<int64_t> weights;
-};
-
-TapGrid grid_of(const Phase& phase, int64_t weights_per_tap) {
-  TapGrid grid;
-  for (const Tap& tap : phase.taps) {
-    if (grid.rows.empty() || tap.dh != grid.rows.back()) grid.rows.push_back(tap.dh);
-    if (tap.dh == grid.rows[0]) grid.columns.push_back(tap.dw);
-    grid.weights.push_back(tap.weight * weights_per_tap);
-  }
-  return grid;
-}
 
 class DepthwiseConvolution final : public Convolution {
  public:
@@ -42,10 +28,11 @@ class DepthwiseConvolution final : public Convolution {
         channels_(spec.shape.ic),
         kernel_(kernels_.depthwise.row[group_ / 4]),
         sliding_(spec.backward ? sliding_backward(spec.shape) : sliding_forward(spec.shape)),
+        bounds_(spec.epilogue.residual ? static_cast<int>(FusedActivation::none) : spec.epilogue.activation),
         piece_(std::max<int64_t>(1, kPiece / (channels_ * sliding_.columns))) {
     for (const Phase& phase : sliding_.phases) {
-      phases_.push_back(grid_of(phase, group_ * channels_));
-      most_tap_rows_ = std::max(most_tap_rows_, static_cast<int64_t>(phases_.back().rows.size()));
+      phases_.emplace_back(phase, group_ * channels_);
+      most_tap_rows_ = std::max(most_tap_rows_, phases_.back().row_count());
     }
   }
 
@@ -114,7 +101,10 @@ class DepthwiseConvolution final : public Convolution {
   }
 
   GridBlocks blocks(int64_t n) const {
-    return GridBlocks(n, sliding_.rows, sliding_.columns, std::max<int64_t>(1, kBlock / channels_));
+    // Of the plan's batch, so that a smaller one has no more blocks.
+    const int64_t share = spec_.shape.n * sliding_.grid_pixels() * channels_ / kItems;
+    return GridBlocks(n, sliding_.rows, sliding_.columns,
+                      std::max<int64_t>(1, std::clamp(share, kLeastBlock, kBlock) / channels_));
   }
   static int64_t lines(const GridBlock& b) {
     return (b.image_end - b.image_begin) * (b.row_end - b.row_begin);
@@ -130,7 +120,7 @@ class DepthwiseConvolution final : public Convolution {
     const int64_t stride = copied ? channels_ : o.source.stride, line = sliding_.source_w * stride;
     DepthwiseRow row{
         .source = scratch.lines,
-        .tap_rows = static_cast<int64_t>(taps.rows.size()),
+        .tap_rows = taps.row_count(),
         .offset = taps.columns.data(),
         .tap_columns = static_cast<int64_t>(taps.columns.size()),
         .step = sliding_.step[1],
@@ -143,10 +133,8 @@ class DepthwiseConvolution final : public Convolution {
         .y_stride = sliding_.spread[1] * o.destination.stride,
         .columns = phase.columns,
         .bias = e.bias ? o.bias : nullptr,
-        .low = clamps() ? 0 : -std::numeric_limits<float>::infinity(),
-        .high = clamps() && e.activation == static_cast<int>(FusedActivation::relu6)
-                    ? 6
-                    : std::numeric_limits<float>::infinity(),
+        .low = bounds_.low,
+        .high = bounds_.high,
         .ahead = nullptr,
         .zeros = scratch.zeros,
     };
@@ -187,18 +175,11 @@ class DepthwiseConvolution final : public Convolution {
                            spec_.prologue, o.prologue, strip);
   }
 
-  /// Whether the activation is one that the kernel applies as bounds.
-  bool clamps() const {
-    const auto activation = static_cast<FusedActivation>(spec_.epilogue.activation);
-    return !spec_.epilogue.residual &&
-           (activation == FusedActivation::relu || activation == FusedActivation::relu6);
-  }
-
   /// Residual, other activations and numbers of some rows, counted over all images, that are still in the
   /// cache. Only where rows follow each other: forward, and as input gradient of stride 1.
   void finish(const ConvolutionOperands& o, int64_t first, int64_t rows, float* sums) const {
     const Epilogue& e = spec_.epilogue;
-    const bool active = e.residual || (e.activation != static_cast<int>(FusedActivation::none) && !clamps());
+    const bool active = e.residual || !bounds_.is_all;
     const int64_t pixel = first * sliding_.columns, pixels = rows * sliding_.columns;
     float* y = o.destination.f32() + pixel * o.destination.stride;
     if (active) {
@@ -232,6 +213,8 @@ class DepthwiseConvolution final : public Convolution {
   const int64_t group_, channels_;
   void (*const kernel_)(const DepthwiseRow&);
   const Sliding sliding_;
+  /// Of the sums; a residual comes before them.
+  const Bounds bounds_;
   /// Rows that are finished at a time.
   const int64_t piece_;
   std::vector<TapGrid> phases_;

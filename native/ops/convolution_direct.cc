@@ -26,7 +26,7 @@ constexpr int64_t kMostStreamed = 4096;
 /// Work items that a convolution should have, to share them evenly among a few threads, unless they get too
 /// small.
 constexpr int64_t kItems = 16;
-constexpr double kLeastFlops = 4e6;
+constexpr double kLeastFlops = 5e5;
 
 class DirectConvolution final : public Convolution {
  public:

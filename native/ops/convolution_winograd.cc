@@ -128,7 +128,7 @@ class WinogradConvolution final : public Convolution {
     int64_t group;
     Scratch scratch;
     float* in;
-    /// The rows that this thread is likely to get next.
+    /// The rows that this thread gets next, as a rule.
     Range next;
   };
 
@@ -217,7 +217,7 @@ class WinogradConvolution final : public Convolution {
                     item % groups_,
                     own,
                     own.in,
-                    block(std::min(item / groups_ + run.threads, blocks - 1))};
+                    block(std::min(item / groups_ + 1, blocks - 1))};
       transform_source(job, job.rows);
       multiply(job, {0, panels_}, {0, channels_}, weights + weights_at(job.group, 0), weight_plane());
       write_outputs(job, 0, columns_, shared.sums);

@@ -70,7 +70,7 @@ class Op {
  public:
   virtual ~Op() = default;
   virtual Needs needs() const { return {}; }
-  /// Must not allocate, throw or depend on the number of threads.
+  /// Must not allocate or throw. Its results do not depend on the number of threads.
   virtual void run(const Run& run) const = 0;
 };
 

@@ -37,8 +37,8 @@ bool spin(Ready ready) {
 
 }  // namespace
 
-Pool::Pool(int threads) {
-  for (int i = 1; i < std::max(threads, 1); i++) workers_.emplace_back([this, i] { work(i); });
+Pool::Pool(int threads) : shares_(static_cast<size_t>(std::max(threads, 1))) {
+  for (int i = 1; i < threads; i++) workers_.emplace_back([this, i] { work(i); });
 }
 
 Pool::~Pool() {
@@ -52,8 +52,11 @@ Pool::~Pool() {
 }
 
 void Pool::take_items(int thread) {
-  for (int64_t item; (item = next_.fetch_add(1, std::memory_order_relaxed)) < items_;)
-    call_(context_, item, thread);
+  for (int i = 0; i < limit_; i++) {
+    Share& share = shares_[static_cast<size_t>((thread + i) % limit_)];
+    for (int64_t item; (item = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;)
+      call_(context_, item, thread);
+  }
 }
 
 void Pool::run(int64_t items, int limit, Call call, void* context) {
@@ -64,9 +67,12 @@ void Pool::run(int64_t items, int limit, Call call, void* context) {
   }
   call_ = call;
   context_ = context;
-  items_ = items;
   limit_ = limit;
-  next_.store(0, std::memory_order_relaxed);
+  for (int i = 0; i < limit; i++) {
+    Share& share = shares_[static_cast<size_t>(i)];
+    share.next.store(items * i / limit, std::memory_order_relaxed);
+    share.end = items * (i + 1) / limit;
+  }
   // Every worker passes through every job, if only to see that it is not needed: so none can meet the next
   // one late.
   busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);

@@ -19,10 +19,12 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  int threads() const noexcept { return static_cast<int>(workers_.size()) + 1; }
+  int threads() const noexcept { return static_cast<int>(shares_.size()); }
 
   /// Calls `body(item, thread)` once for every item in [0, items), on up to `limit` threads; returns when all
-  /// are done. `thread` is in [0, limit). Items should take 50 µs or more: waking a thread costs about 5.
+  /// are done. `thread` is in [0, limit). Each thread begins with an equal range of the items, the same one
+  /// in every call of as many, for what it wrote in the last call is in its own cache; then it takes over
+  /// from others. Calls one after the other cost about 1 µs each, waking a thread about 5.
   template <class Body>
   void parallel_for(int64_t items, int limit, Body&& body) {
     using B = std::remove_reference_t<Body>;
@@ -42,9 +44,13 @@ class Pool {
   // The current job; written by the caller before `generation_` advances.
   Call call_ = nullptr;
   void* context_ = nullptr;
-  int64_t items_ = 0;
   int limit_ = 0;
-  alignas(64) std::atomic<int64_t> next_{0};
+  /// What is left of each thread's range.
+  struct alignas(64) Share {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+  std::vector<Share> shares_;
   alignas(64) std::atomic<uint32_t> generation_{0};
   alignas(64) std::atomic<int> busy_{0};
   std::atomic<bool> stopping_{false};

@@ -150,6 +150,18 @@ export class Graph {
       this.path = outer;
     }
   }
+
+  /** The node that `body` adds, taken out again: for passes that put it where another one was. */
+  detached(path: string, segment: string, body: () => void): Node {
+    const outer = this.segment;
+    this.segment = segment;
+    try {
+      this.scoped(path, body);
+    } finally {
+      this.segment = outer;
+    }
+    return this.nodes.pop()!;
+  }
 }
 
 /** The nodes that read each value, in order. */

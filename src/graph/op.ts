@@ -115,8 +115,16 @@ export interface OpSpec<S extends AttributeSpecs> {
   /** This op computes channel moments, which an op with `takesMoments` can compute while it stores. */
   readonly moments?: boolean;
   readonly takesMoments?: boolean;
+  /** With such operands and attributes the op is a 1×1 convolution of all channels: x, w, what scales its sums, residual. */
+  readonly pointwise?: (inputs: readonly TensorType[], attributes: AttributesOf<S>) => boolean;
+  /** The same of a convolution of each channel by itself. */
+  readonly depthwise?: (inputs: readonly TensorType[], attributes: AttributesOf<S>) => boolean;
   /** Multiply-adds of convolutions and linear layers for one row. */
-  readonly multiplyAdds?: (inputs: readonly TensorType[], outputs: readonly TensorType[]) => number;
+  readonly multiplyAdds?: (
+    inputs: readonly TensorType[],
+    outputs: readonly TensorType[],
+    attributes: AttributesOf<S>,
+  ) => number;
 }
 
 /** A view: the same elements in another shape, or the channels from `channel` on. */

@@ -33,11 +33,12 @@ export interface Summary {
 /** Counts what a model consists of. Multiply-adds are those of convolutions and linear layers, as in the literature. */
 export function summarize(model: Model): Summary {
   const multiplyAdds = new Map<string, number>();
-  for (const { op, path, inputs, outputs } of model.evaluationGraph.nodes) {
+  for (const { op, path, inputs, outputs, attributes } of model.evaluationGraph.nodes) {
     const count =
       op.spec.multiplyAdds?.(
         inputs.map(v => v.type),
         outputs.map(v => v.type),
+        attributes as never,
       ) ?? 0;
     multiplyAdds.set(path, (multiplyAdds.get(path) ?? 0) + count);
   }

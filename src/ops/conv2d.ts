@@ -111,6 +111,15 @@ export const conv2d = defineOp({
       attributes: { ...node.attributes, norm: true, epsilon: epsilon!, affine: affine! },
     };
   },
+  pointwise: ([, w], a) => {
+    const [kh, kw] = w!.shape;
+    const plain = a.groups === 1 && !a.prologue && !a.moments;
+    return plain && kh === 1 && kw === 1 && a.stride.every(s => s === 1) && a.pad.every(p => p === 0);
+  },
+  depthwise: ([, w], a) => {
+    const [, , icPerGroup, oc] = w!.shape;
+    return a.groups > 1 && a.groups === oc && icPerGroup === 1 && !a.prologue && !a.moments;
+  },
   multiplyAdds: ([, w], [y]) => {
     const [kh, kw, icPerGroup, oc] = w!.shape as [number, number, number, number];
     return kh * kw * icPerGroup * oc * y!.shape[0]! * y!.shape[1]!;

@@ -33,8 +33,7 @@ export function foldNorms(graph: Graph): void {
     const node = producer(norm.inputs[0]!);
     const folded = node?.op.spec.takesNorm?.(node, norm);
     if (!node || !folded?.inputs.slice(1).every(v => v.source.kind === 'state')) continue;
-    const made = graph.scoped(node.path, () => graph.add(node.op, folded.inputs, folded.attributes));
-    graph.nodes.pop();
+    const made = graph.detached(node.path, node.segment, () => graph.add(node.op, folded.inputs, folded.attributes));
     replaced.set(node, made).set(norm, undefined);
     renamed.set(node.outputs[0]!, made.outputs[0]!).set(norm.outputs[0]!, norm.inputs[0]!);
   }

@@ -40,11 +40,7 @@ export function fuse(graph: Graph): (value: Value) => Value {
     return !single || uses.get(value) === 1 ? node : undefined;
   };
   const remake = (from: Node, inputs: readonly Value[], attributes: Attributes): Node =>
-    graph.scoped(from.path, () => {
-      const made = graph.add(from.op, inputs, attributes);
-      graph.nodes.pop();
-      return made;
-    });
+    graph.detached(from.path, from.segment, () => graph.add(from.op, inputs, attributes));
   const inherit = (made: Value, ...olds: Value[]): void => {
     for (const old of olds) renamed.set(old, made);
     uses.set(made, uses.get(olds.at(-1)!) ?? 0);

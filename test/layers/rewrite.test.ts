@@ -29,10 +29,11 @@ import { Program, Store } from '../../src/runtime/program.js';
 import { buildNetwork, type Form } from '../../src/zoo/zoo.js';
 
 const multiplyAdds = (model: Model): number =>
-  model.evaluationGraph.nodes.reduce((sum, { op, inputs, outputs }) => {
+  model.evaluationGraph.nodes.reduce((sum, { op, inputs, outputs, attributes }) => {
     const count = op.spec.multiplyAdds?.(
       inputs.map(v => v.type),
       outputs.map(v => v.type),
+      attributes as never,
     );
     return sum + (count ?? 0);
   }, 0);

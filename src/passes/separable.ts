@@ -1,0 +1,82 @@
+// Separable convolutions: a depthwise convolution whose result one pointwise one reads becomes one op with it, which
+// computes both band by band in the cache; the pointwise one before it, too.
+
+import { type Graph, type Node, readers, type Value } from '../graph/graph.js';
+import type { Attributes } from '../graph/op.js';
+import { separableConv2d } from '../ops/separable.js';
+
+/**
+ * Edits a finished graph:
+ *
+ *     p(d(x))      d with `depthwise`, p with `pointwise`   → separable_conv2d(x)
+ *     p(d(e(x)))   e with `pointwise`, too                  → separable_conv2d{expand}(x)
+ *
+ * where d's and e's results have no other reader, e and d add no residual, and all weights lie in the store, for what
+ * is derived from them is kept.
+ */
+export function joinSeparable(graph: Graph): void {
+  const read = readers(graph);
+  const results = new Set([...graph.outputs.values(), ...graph.guards.values()]);
+  const gone = new Set<Node>();
+  const replaced = new Map<Node, Node>();
+  const renamed = new Map<Value, Value>();
+
+  const is = (node: Node, kind: 'depthwise' | 'pointwise'): boolean =>
+    node.op.spec[kind]?.(
+      node.inputs.map(v => v.type),
+      node.attributes,
+    ) === true && weightsOf(node).every(v => v.source.kind === 'state');
+  /** The node that made a value for one reader alone. */
+  const maker = (value: Value, kind: 'depthwise' | 'pointwise'): Node | undefined => {
+    if (value.source.kind !== 'node' || results.has(value) || read.get(value)!.length > 1) return undefined;
+    const { node } = value.source;
+    return is(node, kind) && !node.attributes['residual'] && !replaced.has(node) ? node : undefined;
+  };
+
+  for (const project of [...graph.nodes]) {
+    if (!is(project, 'pointwise')) continue;
+    const [filtered] = project.inputs;
+    const filter = project.inputs.lastIndexOf(filtered!) === 0 ? maker(filtered!, 'depthwise') : undefined;
+    if (!filter) continue;
+    const expand = maker(filter.inputs[0]!, 'pointwise');
+    const parts = [...(expand ? [expand] : []), filter, project];
+    const { stride, pad, dilation } = filter.attributes;
+    const residual = project.attributes['residual'] === true;
+    const attributes = {
+      ...{ stride, pad, dilation, residual },
+      ...scaling(filter),
+      ...(expand ? { expand: true, ...prefixed('expand', scaling(expand)) } : {}),
+      ...prefixed('project', scaling(project)),
+    } as Attributes;
+    const inputs = [parts[0]!.inputs[0]!, ...parts.flatMap(weightsOf), ...(residual ? [project.inputs.at(-1)!] : [])];
+    const made = graph.detached(commonPath(parts), project.segment, () => separableConv2d(inputs, attributes));
+    replaced.set(project, made);
+    renamed.set(project.outputs[0]!, made.outputs[0]!);
+    for (const part of parts.slice(0, -1)) gone.add(part);
+  }
+
+  const current = (value: Value): Value => renamed.get(value) ?? value;
+  graph.nodes = graph.nodes.filter(node => !gone.has(node)).map(node => replaced.get(node) ?? node);
+  for (const node of graph.nodes) node.inputs = node.inputs.map(current);
+  for (const map of [graph.outputs, graph.guards]) for (const [name, value] of map) map.set(name, current(value));
+}
+
+/** Of a convolution: weights, bias, and what its norm takes. */
+const weightsOf = (node: Node): Value[] => node.inputs.slice(1, node.attributes['residual'] ? -1 : undefined);
+
+const scaling = ({ attributes }: Node): Attributes => {
+  const { bias, norm, epsilon, affine, activation } = attributes;
+  return { bias: bias!, norm: norm!, epsilon: epsilon!, affine: affine!, activation: activation! };
+};
+
+const prefixed = (prefix: string, attributes: Attributes): Attributes =>
+  Object.fromEntries(
+    Object.entries(attributes).map(([name, value]) => [`${prefix}${name[0]!.toUpperCase()}${name.slice(1)}`, value]),
+  );
+
+/** What the paths of layers have in common, in whole names. */
+function commonPath(nodes: readonly Node[]): string {
+  const paths = nodes.map(({ path }) => path.split('.'));
+  const different = paths[0]!.findIndex((name, i) => paths.some(path => path[i] !== name));
+  return paths[0]!.slice(0, different < 0 ? undefined : different).join('.');
+}
