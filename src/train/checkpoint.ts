@@ -20,8 +20,6 @@ export interface TrainingRecord {
   readonly data: DataIdentity;
   /** Instruction set in which the last steps were computed. */
   readonly isa: string;
-  /** Kernels: `exact` has no transforms that trade accuracy for speed. */
-  readonly mode: 'exact';
 }
 
 /** How the data were opened, and a digest of what was there. */

@@ -192,7 +192,6 @@ export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent,
     ...(settings.network ? { network: settings.network } : {}),
     data,
     isa,
-    mode: 'exact',
   });
   let savedAt = Date.now();
   let savedStep = training.position.step;

@@ -60,11 +60,12 @@ export async function filled(
   return store;
 }
 
-export async function logits(model: Model, store: Store, batch: number): Promise<Float32Array> {
+/** @param exact without Winograd's transforms */
+export async function logits(model: Model, store: Store, batch: number, exact: boolean): Promise<Float32Array> {
   const input = model.inputShape();
   const program = new Program(
     evaluationGraph(model, graph => graph.feed('x', rows(input))),
-    { batch, store },
+    { batch, store, exact },
   );
   const { results } = await program.run({ x: images(batch, input) }, batch);
   program.dispose();
@@ -72,10 +73,16 @@ export async function logits(model: Model, store: Store, batch: number): Promise
 }
 
 /** Losses of three steps of SGD on one batch; the store holds the trained tensors after. */
-export async function train(model: Model, store: Store, classes: number, lr: number): Promise<number[]> {
+export async function train(
+  model: Model,
+  store: Store,
+  classes: number,
+  lr: number,
+  exact: boolean,
+): Promise<number[]> {
   const source = new ArraySource(images(BATCH, model.inputShape()), model.inputShape(), labels(BATCH, classes));
   const recipe = makeRecipe({
-    ...{ epochs: 3, batchSize: BATCH, optimizer: 'sgd', lr, momentum: 0, nesterov: false, weightDecay: 0 },
+    ...{ epochs: 3, batchSize: BATCH, optimizer: 'sgd', lr, momentum: 0, nesterov: false, weightDecay: 0, exact },
     schedule: { ...makeRecipe().schedule, name: 'constant' },
   });
   const training = new Training({ model, store, recipe, train: source });

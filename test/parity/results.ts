@@ -6,6 +6,13 @@ import { packageRoot } from '../../src/native.js';
 import type { Network } from '../../src/zoo/zoo.js';
 import { table } from '../tools/markdown.js';
 
+export interface Differences {
+  /** Largest difference of the logits, in units of the largest logit. */
+  readonly logits: number;
+  /** Largest relative difference of the losses and the running statistics of three steps. */
+  readonly steps: number;
+}
+
 /** One network in one form against its reference. */
 export interface ParityResult {
   readonly network: string;
@@ -15,10 +22,10 @@ export interface ParityResult {
   /** Sides of the inputs that the logits and the steps were compared with. */
   readonly full: number;
   readonly side: number;
-  /** Largest difference of the logits, in units of the largest logit. */
-  readonly logits: number;
-  /** Largest relative difference of the losses and the running statistics of three steps, and what is allowed. */
-  readonly steps: number;
+  /** Convolutions summed as they are, and with Winograd's transforms where these pay. */
+  readonly exact: Differences;
+  readonly winograd: Differences;
+  /** Of the steps. */
   readonly allowed: number;
   readonly passed: boolean;
   /** Whether names and shapes alone tell the network: yes, no, ambiguous, or as another. */
@@ -45,6 +52,9 @@ export function keepResult(result: ParityResult): void {
   writeFileSync(file, `[\n${all.map(r => `  ${JSON.stringify(r)}`).join(',\n')}\n]\n`);
 }
 
+const both = ({ exact, winograd }: ParityResult, what: keyof Differences): string =>
+  [exact, winograd].map(mode => mode[what].toExponential(1)).join(' / ');
+
 /** The table of docs/parity.md, in the order of the zoo. */
 export function parityTable(results: readonly ParityResult[], networks: readonly Network[]): string {
   const known = new Map(results.map(r => [key(r), r]));
@@ -56,9 +66,9 @@ export function parityTable(results: readonly ParityResult[], networks: readonly
     r.form,
     `${r.reference}${r.layout === 'own' ? '' : ` (names: ${r.layout})`}`,
     `${r.full}`,
-    r.logits.toExponential(1),
+    both(r, 'logits'),
     `${r.side}`,
-    `${r.steps.toExponential(1)} (${r.allowed.toExponential(1)})`,
+    `${both(r, 'steps')} (${r.allowed.toExponential(1)})`,
     r.passed ? 'yes' : '**no**',
     r.recognised,
   ]);

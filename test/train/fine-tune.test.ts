@@ -248,7 +248,6 @@ describe('what is unfrozen after some epochs', () => {
           history: [],
           data: { source: '', name: '', fingerprint: '', trainImages: SAMPLES, testImages: 0 },
           isa: '',
-          mode: 'exact',
         },
       );
       const second = begin(recipe);

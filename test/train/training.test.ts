@@ -391,7 +391,6 @@ describe('resume', () => {
         history,
         data: { source: '', name: '', fingerprint: '', trainImages: 27, testImages: 13 },
         isa: '',
-        mode: 'exact',
       };
       const card = { format: FORMAT, model: model.config, classes: ['a', 'b', 'c', 'd'] };
       const { path: file } = await saveCheckpoint(generations, first.training, first.store, card, record);
