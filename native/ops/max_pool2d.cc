@@ -1,6 +1,7 @@
 // max_pool2d and adaptive_max_pool2d: the largest of each window and, for the gradient, where it was.
 #include "kernels/kernels.h"
 #include "ops/axis.h"
+#include "ops/fused_activation.h"
 #include "ops/image.h"
 
 namespace dl {
@@ -39,10 +40,13 @@ void require_index(const TensorSpec& index, const TensorSpec& like, int64_t last
   require(same_shape(index.shape, like.shape) && index.count == like.count, "index: expected the shape of y");
 }
 
-/// in x; out y, and index where a gradient will want it
+/// in x; out y = act(the largest), and index where a gradient will want it
 class MaxPool : public Op {
  public:
-  MaxPool(const StepSpec& spec, Windows windows) : windows_(std::move(windows)), kernels_(spec.kernels) {
+  MaxPool(const StepSpec& spec, Windows windows, const std::string& activation = "none")
+      : windows_(std::move(windows)),
+        activation_(fused_activation(activation, false)),
+        kernels_(spec.kernels) {
     const bool index = spec.outputs.size() > 1;
     require_operands(spec, 1, index ? 2 : 1);
     const Image x = Image::of(spec.inputs[0]), y = Image::of(spec.outputs[0]);
@@ -69,12 +73,28 @@ class MaxPool : public Op {
                           x.f32() + n * windows_.rows.inputs * x_row, x_row, x.stride,
                           y.f32() + item * ow * y.stride, y.stride, bytes ? bytes + at : nullptr,
                           words ? words + at : nullptr, index.stride);
+        if (activation_ != static_cast<int>(FusedActivation::none))
+          activate(y.f32() + item * ow * y.stride, y.stride, ow);
       }
     });
   }
 
  private:
+  /// Pixels that are still in the cache.
+  void activate(float* y, int64_t stride, int64_t pixels) const {
+    kernels_.conv.finish[activation_]({
+        .y = y,
+        .y_stride = stride,
+        .residual = nullptr,
+        .residual_stride = 0,
+        .pixels = pixels,
+        .columns = channels_,
+    });
+  }
+
   Windows windows_;
+  /// Index in tables by FusedActivation.
+  int activation_;
   int64_t channels_, grain_;
   const Kernels& kernels_;
 };
@@ -143,9 +163,17 @@ Windows bins(const TensorSpec& x, const TensorSpec& y) {
 }
 
 struct MaxPool2d : MaxPool {
-  using Attributes = Window;
+  struct Attributes : Window {
+    std::string activation = "none";
+
+    template <class V>
+    void visit(V&& v) {
+      Window::visit(v);
+      v("activation", activation);
+    }
+  };
   MaxPool2d(const Attributes& a, const StepSpec& spec)
-      : MaxPool(spec, a.windows(first_input(spec), first_output(spec))) {}
+      : MaxPool(spec, a.windows(first_input(spec), first_output(spec)), a.activation) {}
 };
 
 struct MaxPool2dGrad : MaxPoolGrad {

@@ -39,6 +39,10 @@ Attributes with(Attributes attributes, const char* name, AttributeValue value) {
   return attributes;
 }
 
+Attributes maximum(const PoolShape& s, const char* activation = "none") {
+  return with(window(s, true), "activation", activation);
+}
+
 Value index_value(const PoolShape& s, const std::vector<int32_t>& index, DType dtype) {
   return with_data(pooled(s, dtype), {index.begin(), index.end()});
 }
@@ -107,7 +111,7 @@ TEST(max_pool2d_like_pytorch) {
   // F.max_pool2d(x, 2, 2): of equal values the first wins, NaN wins over everything.
   PoolShape s{.n = 1, .ih = 4, .iw = 4, .oh = 2, .ow = 2, .c = 1, .kh = 2, .kw = 2, .sh = 2, .sw = 2};
   Value x = with_data(images(s), {3, 3, 1, 2, 5, 5, kNaN, 0, -1, -2, -2, -3, 7, 7, 7, 7});
-  Attributes a = window(s, true);
+  Attributes a = maximum(s);
   check_op({"max_pool2d", a, {x}, {pooled(s), pooled(s, DType::u8)}},
            {with_data(pooled(s), {5, kNaN, 7, 7}), with_data(pooled(s, DType::u8), {2, 2, 2, 2})}, 0);
   // F.max_pool2d(-x, 3, 2, 1, ceil_mode=True)
@@ -125,7 +129,7 @@ TEST(max_pool2d_like_pytorch) {
               .bottom = 1,
               .left = 1,
               .right = 1};
-  check_op({"max_pool2d", window(t, true), {iota({1, 6, 6, 1}, -1, -1)}, {pooled(t)}},
+  check_op({"max_pool2d", maximum(t), {iota({1, 6, 6, 1}, -1, -1)}, {pooled(t)}},
            {with_data(pooled(t), {-1, -2, -4, -6, -7, -8, -10, -12, -19, -20, -22, -24, -31, -32, -34, -36})},
            0);
 }
@@ -185,7 +189,7 @@ TEST(max_pool2d) {
       reference::max_pool2d(s, x.data.data(), y.data.data(), index.data());
       for (DType dtype : {DType::u8, DType::i32}) {
         Value where = index_value(s, index, dtype);
-        check_op({"max_pool2d", window(s, true), {x}, {y, where}}, {y, where}, 0);
+        check_op({"max_pool2d", maximum(s), {x}, {y, where}}, {y, where}, 0);
         Value dx = numeric_gradient(
             x, dy,
             [&](const Value& input) {
@@ -200,7 +204,10 @@ TEST(max_pool2d) {
         for (double& v : dx.data) v = std::isfinite(v) ? v : 0;
         check_op({"max_pool2d_grad", window(s, true), {dy, where}, {dx}}, {dx}, 2e-6);
       }
-      check_op({"max_pool2d", window(s, true), {x}, {y}}, {y}, 0);
+      check_op({"max_pool2d", maximum(s), {x}, {y}}, {y}, 0);
+      for (double& v : y.data) v = std::max(v, 0.0);
+      const Value where = index_value(s, index, DType::u8);
+      check_op({"max_pool2d", maximum(s, "relu"), {x}, {y, where}}, {y, where}, 0);
     }
   }
 }
@@ -324,7 +331,7 @@ TEST(pool_refuses) {
   PoolShape s = kShapes[1];
   s.kh = s.kw = 17;
   Value x = images(s), y = pooled(s);
-  Attributes a = window(s, true);
+  Attributes a = maximum(s);
   CHECK_ERROR("E_PLAN", run_op({"max_pool2d", a, {x}, {y, pooled(s, DType::u8)}}, Isa::scalar));
   CHECK_ERROR("E_PLAN", run_op({"max_pool2d", a, {x}, {}}, Isa::scalar));
   CHECK_ERROR("E_PLAN", run_op({"adaptive_avg_pool2d", {}, {x}, {batch({1, 1, 1, s.c})}}, Isa::scalar));

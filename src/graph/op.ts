@@ -96,6 +96,10 @@ export interface OpSpec<S extends AttributeSpecs> {
   /** This op is an activation y = f(x) of this name, which an op with `takesActivation` can apply while it stores. */
   readonly activation?: string;
   readonly takesActivation?: boolean;
+  /** Its first output never falls where its input rises, and its gradient is the same for inputs that it makes equal. */
+  readonly nondecreasing?: boolean;
+  /** Each element of the first output is the largest of some of its input. */
+  readonly largest?: boolean;
   /** The op is the sum of its inputs. */
   readonly sums?: boolean;
   /** With this op's output as one of two addends, the other can become its operand. */

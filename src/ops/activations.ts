@@ -9,6 +9,8 @@ interface ActivationRow {
   readonly attributes?: AttributeSpecs;
   /** What the derivative is a function of. */
   readonly reads: 'x' | 'y';
+  /** It never falls, and where it is level its gradient is 0. */
+  readonly nondecreasing?: boolean;
   /** The formula, for the documentation. */
   readonly formula: string;
   readonly source: string;
@@ -16,8 +18,13 @@ interface ActivationRow {
 
 /** All activations. A row here and one in native/kernels/unary/functions.h make a new one. */
 export const activations = {
-  relu: { reads: 'y', formula: 'max(0, x)', source: 'Nair & Hinton 2010' },
-  relu6: { reads: 'y', formula: 'min(max(0, x), 6)', source: 'Krizhevsky 2010; Howard et al. 2017' },
+  relu: { reads: 'y', nondecreasing: true, formula: 'max(0, x)', source: 'Nair & Hinton 2010' },
+  relu6: {
+    reads: 'y',
+    nondecreasing: true,
+    formula: 'min(max(0, x), 6)',
+    source: 'Krizhevsky 2010; Howard et al. 2017',
+  },
   leaky_relu: {
     attributes: { slope: real(0.01) },
     reads: 'x',
@@ -56,6 +63,7 @@ for (const [name, row] of Object.entries(activations) as [ActivationName, Activa
     infer: ([x]) => [x!],
     inPlace: [[0, 0]],
     ...(row.reads === 'y' && !row.attributes ? { activation: name } : {}),
+    ...(row.nondecreasing ? { nondecreasing: true } : {}),
     gradient: ({ inputs, outputs, dy, attributes }) =>
       backward([dy[0]!, row.reads === 'x' ? inputs[0]! : outputs[0]!], attributes),
   });

@@ -1,7 +1,8 @@
 // Pooling. Sizes come from PyTorch's rules, ceil mode and adaptive bins included.
 
 import { showType, type TensorType } from '../graph/graph.js';
-import { defineOp, flag, ints, shapeError } from '../graph/op.js';
+import { defineOp, flag, ints, shapeError, word } from '../graph/op.js';
+import { activationGradient } from './arithmetic.js';
 
 /**
  * Windows along one axis. In ceil mode a last window may hang over the end, but must begin inside the input or its
@@ -53,16 +54,22 @@ function pooled(x: TensorType, a: Window, where: string): TensorType {
   return { ...x, shape: [oh, ow, c] };
 }
 
-/** The largest value of each window, and which tap it was (first wins; u8, or i32 for windows of more than 256). */
+/**
+ * act of the largest value of each window, and which tap it was (first wins; u8, or i32 for windows of more than 256).
+ */
 export const maxPool2d = defineOp({
   name: 'max_pool2d',
-  attributes: { ...window, dilation: ints([1, 1], 1), ...ceilMode },
+  attributes: { ...window, dilation: ints([1, 1], 1), activation: word('none'), ...ceilMode },
   infer: ([x], a, where) => {
     const y = pooled(x!, a, where);
     return [y, { ...y, dtype: a.kernel[0]! * a.kernel[1]! <= 256 ? 'u8' : 'i32' }];
   },
-  gradient: ({ inputs, outputs, dy, attributes: { kernel, stride, pad, dilation } }) =>
-    maxPool2dGrad([dy[0]!, outputs[1]!], { kernel, stride, pad, dilation, size: inputs[0]!.type.shape.slice(0, 2) }),
+  largest: true,
+  takesActivation: true,
+  gradient: ({ inputs, outputs, dy, attributes: { kernel, stride, pad, dilation, activation } }) => {
+    const dz = activationGradient(activation, dy[0]!, outputs[0]!);
+    return maxPool2dGrad([dz, outputs[1]!], { kernel, stride, pad, dilation, size: inputs[0]!.type.shape.slice(0, 2) });
+  },
 });
 
 const sized = { size: { ...ints([1, 1], 1), local: true } };

@@ -14,12 +14,38 @@ export interface MemoryPlan {
 
 const LINE = 64;
 
+/** Waste above this share of what must be alive at one time is worth a second plan. */
+const WASTE = 0.02;
+
 /**
- * Best fit in order of time: each block takes the smallest gap that holds it when it is first used. Offsets are
+ * The smaller of two plans: best fit in order of time and, where that leaves gaps, in order of size. Offsets are
  * multiples of a cache line, and sizes an odd number of lines, for equal-sized tensors that begin at equal addresses
  * modulo a power of two fall into the same cache sets.
  */
 export function planMemory(lifetimes: readonly Lifetime[]): MemoryPlan {
+  const byTime = inOrderOfTime(lifetimes);
+  if (byTime.bytes <= (1 + WASTE) * mostAlive(lifetimes)) return byTime;
+  const bySize = inOrderOfSize(lifetimes);
+  return bySize.bytes < byTime.bytes ? bySize : byTime;
+}
+
+/** Most bytes of the arena that are in use at one time. */
+function mostAlive(lifetimes: readonly Lifetime[]): number {
+  const changes = lifetimes.flatMap(({ bytes, first, last }) => [
+    [first, sizeInArena(bytes)] as const,
+    [last + 1, -sizeInArena(bytes)] as const,
+  ]);
+  changes.sort(([a, more], [b, less]) => a - b || more - less);
+  let [alive, most] = [0, 0];
+  for (const [, bytes] of changes) {
+    alive += bytes;
+    most = Math.max(most, alive);
+  }
+  return most;
+}
+
+/** Each block takes the smallest gap that holds it when it is first used. */
+function inOrderOfTime(lifetimes: readonly Lifetime[]): MemoryPlan {
   const order = lifetimes
     .map((_, i) => i)
     .sort((a, b) => lifetimes[a]!.first - lifetimes[b]!.first || lifetimes[b]!.bytes - lifetimes[a]!.bytes || a - b);
@@ -36,6 +62,37 @@ export function planMemory(lifetimes: readonly Lifetime[]): MemoryPlan {
     offsets[i] = gaps.take(sizeInArena(bytes));
   }
   return { offsets, bytes: gaps.end };
+}
+
+/** The largest first, each at the smallest gap between those that are there while it is (Pisarchyk and Lee, 2020). */
+function inOrderOfSize(lifetimes: readonly Lifetime[]): MemoryPlan {
+  const order = lifetimes
+    .map((_, i) => i)
+    .filter(i => lifetimes[i]!.bytes > 0)
+    .sort((a, b) => lifetimes[b]!.bytes - lifetimes[a]!.bytes || a - b);
+  const offsets = new Array<number>(lifetimes.length).fill(0);
+  /** Sorted by offset. */
+  const placed: number[] = [];
+  let bytes = 0;
+  for (const i of order) {
+    const { first, last } = lifetimes[i]!;
+    const size = sizeInArena(lifetimes[i]!.bytes);
+    let [end, best, gap] = [0, -1, Number.POSITIVE_INFINITY];
+    for (const other of placed) {
+      const { first: begins, last: ends, bytes: taken } = lifetimes[other]!;
+      if (begins > last || ends < first) continue;
+      const free = offsets[other]! - end;
+      if (free >= size && free < gap) [best, gap] = [end, free];
+      end = Math.max(end, offsets[other]! + sizeInArena(taken));
+    }
+    const offset = best < 0 ? end : best;
+    offsets[i] = offset;
+    bytes = Math.max(bytes, offset + size);
+    let at = placed.length;
+    while (at > 0 && offsets[placed[at - 1]!]! > offset) at--;
+    placed.splice(at, 0, i);
+  }
+  return { offsets, bytes };
 }
 
 function sizeInArena(bytes: number): number {

@@ -12,6 +12,7 @@ import { differentiate } from '../passes/autodiff.js';
 import { foldNorms } from '../passes/fold.js';
 import { fuse } from '../passes/fuse.js';
 import { prune } from '../passes/prune.js';
+import { simplify } from '../passes/simplify.js';
 import { type OptimizerName, type OptimizerOptions, optimizerNamed } from './optimizer.js';
 
 export type LossName = 'cross_entropy' | 'mse' | 'binary_cross_entropy';
@@ -82,7 +83,9 @@ export function trainingGraph(options: StepOptions): TrainingGraph {
     inputs: { [model.config.inputs[0]!.name]: options.input(graph) },
   });
   const { loss, hit } = lossOf(graph, built, options);
-  const now = fuse(graph);
+  const simplified = simplify(graph);
+  const fused = fuse(graph);
+  const now = (value: Value): Value => fused(simplified(value));
   const total = now(loss);
   if (options.probes) {
     for (const [name, value] of [...graph.feeds]) probe(graph, `input ${name}`, value);
@@ -276,6 +279,7 @@ export function evaluationGraph(model: Model, input: (graph: Graph) => Value, av
     if (!Object.hasOwn(model.config.outputWeights ?? {}, name)) graph.outputs.set(name, value);
   }
   prune(graph);
+  simplify(graph);
   foldNorms(graph);
   fuse(graph);
   return graph;

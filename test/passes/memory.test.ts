@@ -53,6 +53,17 @@ describe('planMemory', () => {
     }
   });
 
+  test('leaves room for what comes later', () => {
+    // In order of time the block that stays follows the first, and the largest fits neither before it nor behind it.
+    const unit = 101 * LINE;
+    const lifetimes = [
+      { bytes: 4 * unit, first: 0, last: 1 },
+      { bytes: unit, first: 1, last: 9 },
+      { bytes: 6 * unit, first: 2, last: 5 },
+    ];
+    expect(planMemory(lifetimes).bytes).toBeLessThan(7.1 * unit);
+  });
+
   test('a chain needs two blocks, and neighbours do not begin in the same cache set', () => {
     const chain = Array.from({ length: 100 }, (_, i) => ({ bytes: 1 << 16, first: i, last: i + 1 }));
     const { offsets, bytes } = planMemory(chain);
