@@ -4,8 +4,9 @@
 //
 // An item is a block of images or of rows of one image, in bands that fit the second-level cache: expand the
 // rows that the band reads and does not have yet (in a ring, for neighbouring bands share rows), filter them,
-// project. Where a batch has few pixels the weights are what has to be read: items are then slices of the
-// expanded channels, each with its part of all weights, and the parts of the sums are added in the end.
+// project. Where weights are many and pixels few the weights are what has to be read: items are then slices
+// of the expanded channels, each with its part of all weights, and the parts of the sums are added in the
+// end.
 #include <algorithm>
 #include <numeric>
 
@@ -21,9 +22,9 @@ namespace {
 
 /// Of a band between the convolutions.
 constexpr int64_t kBandBytes = 384 << 10;
-/// A batch of this many pixels is computed by slices of channels.
-constexpr int64_t kFewPixels = 256;
 constexpr int64_t kMostSlices = 4;
+/// Weights for each output from which on slices pay: they add the outputs up, rows read the weights again.
+constexpr int64_t kWeightsPerOutput = 6;
 /// Pixels whose parts are added at a time.
 constexpr int64_t kPixelsAdded = 32;
 /// Items for each thread, unless there are fewer images.
@@ -81,9 +82,7 @@ class SeparableConv2d final : public Op {
         activation_(fused_activation(a.activation, false)),
         project_activation_(fused_activation(a.project_activation, false)),
         bounds_(activation_),
-        slices_(shape_.n * std::max(shape_.ih * shape_.iw, shape_.oh * shape_.ow) <= kFewPixels
-                    ? std::min(kMostSlices, ceil_div(channels_, int64_t{kernels_.gemm.panel}))
-                    : 1),
+        slices_(slices(spec)),
         stride_(copied_stride(round_up(
             std::min(channels_,
                      ceil_div(ceil_div(channels_, kernels_.gemm.panel), slices_) * kernels_.gemm.panel),
@@ -196,6 +195,13 @@ class SeparableConv2d final : public Op {
     const int64_t channels = spec.inputs[at].shape.channels();
     from.shape[3] = to.shape[3] = channels;
     return conv2d_shape({a.stride, a.pad, a.dilation, channels, false}, from, spec.inputs[at], to);
+  }
+
+  int64_t slices(const StepSpec& spec) const {
+    const int64_t weights =
+        (expands_ ? expand_weights_.rows() * channels_ : 0) + channels_ * project_weights_.columns();
+    if (weights < kWeightsPerOutput * spec.outputs[0].shape.elements()) return 1;
+    return std::min(kMostSlices, ceil_div(channels_, int64_t{kernels_.gemm.panel}));
   }
 
   /// Source rows under this many rows of outputs.
