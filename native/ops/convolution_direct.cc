@@ -17,6 +17,10 @@ namespace {
 constexpr int64_t kSourceBytes = 512 << 10;
 /// Of one packed panel of one slice, which each register tile reads from the second-level cache.
 constexpr int64_t kPanelBytes = 320 << 10;
+/// Panels that are packed side by side where weights are packed late: a row of them is read in one go.
+constexpr int64_t kLatePanels = 8;
+/// Rows of weights that are packed at a time then.
+constexpr int64_t kLateRows = 16;
 /// Of all packed panels, where every piece of pixels passes by all of them.
 constexpr int64_t kStreamedBytes = 256 << 10;
 /// Most pixels of a block: above it nothing is gained, and pointers are kept for each.
@@ -40,9 +44,9 @@ class DirectConvolution final : public Convolution {
         panel_(kernels_.gemm.panel),
         panels_(ceil_div(columns_, panel_)),
         width_(round_up(columns_, kernels_.lanes)),
-        slices_(ceil_div(channels_, slice_limit())),
         packs_late_(spec.shape.kh * spec.shape.kw == 1 &&
                     spec.shape.n * sliding_.grid_pixels() <= kPixelsAtOnce && sliding_.grid_pixels() == 1),
+        slices_(ceil_div(channels_, slice_limit())),
         normalizes_pieces_(spec.prologue >= 0 && may_stream() && spec.shape.kh * spec.shape.kw == 1 &&
                            sliding_.step[0] * sliding_.step[1] == 1 && !sliding_.padded()),
         window_(sliding_, spec.source_stride, ceil_div(channels_, slices_), aliased() && !normalizes_pieces_,
@@ -130,7 +134,7 @@ class DirectConvolution final : public Convolution {
     int64_t taps = 1;
     for (const Phase& phase : sliding_.phases)
       taps = std::max<int64_t>(taps, static_cast<int64_t>(phase.taps.size()));
-    return std::max<int64_t>(16, kPanelBytes / (taps * panel_ * 4));
+    return std::max<int64_t>(16, kPanelBytes / (taps * (packs_late_ ? kLatePanels : 1) * panel_ * 4));
   }
   /// Whether all weights are so few that every piece of pixels may pass by them.
   bool may_stream() const {
@@ -151,10 +155,12 @@ class DirectConvolution final : public Convolution {
     s.strip =
         carve.take<float>(window_.strip_floats(most_images_, most_rows_) + pieces * copied_stride(channels_));
     s.piece = carve.take<const float*>(pieces);
-    s.weights = carve.take<float>(packs_late_ ? ceil_div(channels_, slices_) * panel_ : 0);
+    s.weights = carve.take<float>(packs_late_ ? kLatePanels * late_panel() : 0);
     s.bytes = carve.used();
     return s;
   }
+  /// Floats of a panel of one slice.
+  int64_t late_panel() const { return ceil_div(channels_, slices_) * panel_; }
   Derived derived(std::byte* base) const {
     Carve carve(base);
     Derived d;
@@ -201,25 +207,45 @@ class DirectConvolution final : public Convolution {
       const auto phase = static_cast<size_t>(item / units);
       const int64_t group = item % units / (slices_ * panels_), slice = item / panels_ % slices_,
                     panel = item % panels_;
-      pack_panel(o.weights, phase, group, slice, panel,
+      const Range channels{cut(channels_, slices_, slice), cut(channels_, slices_, slice + 1)};
+      pack_panel(o.weights, phase, group, panel, channels,
                  packed.weights + packed_at(phase, group, slice, panel));
     });
   }
 
-  void pack_panel(const float* weights, size_t phase, int64_t group, int64_t slice, int64_t panel,
+  void pack_panel(const float* weights, size_t phase, int64_t group, int64_t panel, Range channels,
                   float* to) const {
-    const int64_t begin = cut(channels_, slices_, slice), end = cut(channels_, slices_, slice + 1);
     const int64_t column = panel * panel_, columns = std::min<int64_t>(panel_, columns_ - column);
     const int64_t ic = spec_.shape.ic_per_group(), oc = spec_.shape.oc;
     for (const Tap& tap : sliding_.phases[phase].taps) {
       const float* w = weights + tap.weight * ic * oc;
       if (spec_.backward) {
-        kernels_.gemm.pack(w + column * oc + group * channels_ + begin, 1, oc, end - begin, columns, to);
+        kernels_.gemm.pack(w + column * oc + group * channels_ + channels.begin, 1, oc, channels.size(),
+                           columns, to);
       } else {
-        kernels_.gemm.pack(w + begin * oc + group * columns_ + column, oc, 1, end - begin, columns, to);
+        kernels_.gemm.pack(w + channels.begin * oc + group * columns_ + column, oc, 1, channels.size(),
+                           columns, to);
       }
-      to += (end - begin) * round_up(columns, kernels_.lanes);
+      to += channels.size() * round_up(columns, kernels_.lanes);
     }
+  }
+
+  /// Panels of one slice into scratch memory, some rows of all of them at a time: weights are read as they
+  /// lie.
+  void pack_late(const Job& job, int64_t group, int64_t slice, Range panels) const {
+    const int64_t begin = cut(channels_, slices_, slice), end = cut(channels_, slices_, slice + 1);
+    // Backward a row of weights is a column of the panel: short pieces would read each line again.
+    const int64_t step = spec_.backward ? end - begin : kLateRows;
+    for (int64_t row = begin; row < end; row += step) {
+      for (int64_t panel = panels.begin; panel < panels.end; panel++) {
+        const int64_t width = round_up(std::min<int64_t>(panel_, columns_ - panel * panel_), kernels_.lanes);
+        pack_panel(job.operands.weights, 0, group, panel, {row, std::min(row + step, end)},
+                   late_weights(job, panel) + (row - begin) * width);
+      }
+    }
+  }
+  float* late_weights(const Job& job, int64_t panel) const {
+    return job.scratch.weights + panel % kLatePanels * late_panel();
   }
 
   // ---- one block of pixels, panels [first, last) of all groups
@@ -228,17 +254,79 @@ class DirectConvolution final : public Convolution {
     for (int64_t group = first / panels_; group * panels_ < last; group++) {
       const int64_t begin = std::max(first - group * panels_, int64_t{0});
       const int64_t end = std::min(last - group * panels_, panels_);
-      for (int64_t slice = 0; slice < slices_; slice++) {
-        const int64_t channel = group * channels_ + cut(channels_, slices_, slice);
-        const int64_t channels = cut(channels_, slices_, slice + 1) - cut(channels_, slices_, slice);
-        window_.fill(kernels_, job.operands.source.f32(), job.operands.prologue, job.block, channel, channels,
-                     job.scratch.strip);
-        for (size_t phase = 0; phase < phases_.size(); phase++) {
-          const int64_t pixels = address(job, sliding_.phases[phase], channel);
-          multiply(job, phase, group, slice, {begin, end}, pixels);
+      const int64_t step = packs_late_ ? kLatePanels : end - begin;
+      for (int64_t panel = begin; panel < end; panel += step) {
+        const Range panels{panel, std::min(panel + step, end)};
+        if (reads_in_place(job, panels)) {
+          multiply_in_place(job, group, panels);
+        } else {
+          compute_panels(job, group, panels);
         }
       }
     }
+  }
+
+  void compute_panels(const Job& job, int64_t group, Range panels) const {
+    for (int64_t slice = 0; slice < slices_; slice++) {
+      const int64_t channel = group * channels_ + cut(channels_, slices_, slice);
+      const int64_t channels = cut(channels_, slices_, slice + 1) - cut(channels_, slices_, slice);
+      if (packs_late_) pack_late(job, group, slice, panels);
+      window_.fill(kernels_, job.operands.source.f32(), job.operands.prologue, job.block, channel, channels,
+                   job.scratch.strip);
+      for (size_t phase = 0; phase < phases_.size(); phase++) {
+        const int64_t pixels = address(job, sliding_.phases[phase], channel);
+        multiply(job, phase, group, slice, panels, pixels);
+      }
+    }
+  }
+
+  /// One row takes whole vectors of weights as they lie, which is all that there is to do. The sums are those
+  /// of packed weights, to the bit.
+  bool reads_in_place(const Job& job, Range panels) const {
+    const int64_t images = job.block.image_end - job.block.image_begin;
+    return packs_late_ && !spec_.backward && spec_.prologue < 0 && images == 1 &&
+           std::min(panels.end * panel_, columns_) % kernels_.lanes == 0;
+  }
+
+  void multiply_in_place(const Job& job, int64_t group, Range panels) const {
+    const ConvolutionOperands& o = job.operands;
+    const int64_t column = panels.begin * panel_, columns = std::min(panels.end * panel_, columns_) - column;
+    const int64_t oc = spec_.shape.oc, image = job.block.image_begin;
+    const float* x = o.source.f32() + image * o.source.stride + group * channels_;
+    const float* w = o.weights + group * columns_ + column;
+    float* y = o.destination.f32() + image * o.destination.stride + group * columns_ + column;
+    if (spec_.epilogue.bias) {
+      std::copy_n(job.packed.bias + group * width_ + column, columns, y);
+    } else {
+      std::fill_n(y, columns, 0.0f);
+    }
+    for (int64_t row = 0; row < channels_; row += kLateRows) {
+      const float* a[kLateRows];
+      for (int64_t i = 0; i < kLateRows; i++) a[i] = x + row + i;
+      // Each product fetches two of the rows that come next.
+      int64_t next = row + kLateRows;
+      const auto ahead = [&] {
+        const bool there = next < std::min(row + 2 * kLateRows, channels_);
+        return there ? Ahead{w + next++ * oc, ceil_div(columns, int64_t{16})} : Ahead{};
+      };
+      for (int64_t at = 0; at < columns; at += panel_) {
+        const Ahead first = ahead(), second = ahead();
+        kernels_.gemm.outer({
+            .a = a,
+            .offset = 0,
+            .m = 1,
+            .b = w + row * oc + at,
+            .b_stride = oc,
+            .rows = std::min(kLateRows, channels_ - row),
+            .c = y + at,
+            .c_stride = oc,
+            .columns = std::min<int64_t>(panel_, columns - at),
+            .accumulate = true,
+            .ahead = {first, second},
+        });
+      }
+    }
+    finish(job, group * columns_ + column, columns, 0, 0, 1);
   }
 
   /// Writes the addresses of the block's pixels, source and destination. Returns their number.
@@ -268,9 +356,8 @@ class DirectConvolution final : public Convolution {
   }
 
   const float* weights(const Job& job, size_t phase, int64_t group, int64_t slice, int64_t panel) const {
-    if (!packs_late_) return job.packed.weights + packed_at(phase, group, slice, panel);
-    pack_panel(job.operands.weights, phase, group, slice, panel, job.scratch.weights);
-    return job.scratch.weights;
+    return packs_late_ ? late_weights(job, panel)
+                       : job.packed.weights + packed_at(phase, group, slice, panel);
   }
 
   /// All pixels of the block, a piece at a time, by `panels`. A panel stays in the first-level cache while
@@ -428,11 +515,11 @@ class DirectConvolution final : public Convolution {
   const int64_t panel_, panels_;
   /// Packed floats of all panels of a group, for one row of weights.
   const int64_t width_;
-  /// Parts of the source channels, so that a panel of one fits the cache.
-  const int64_t slices_;
   /// A dense layer of few rows uses each weight once: packing all of them ahead would cost more than the
-  /// product, and their size again in memory. An item packs a panel when it comes to it.
+  /// product, and their size again in memory. An item packs panels when it comes to them.
   const bool packs_late_;
+  /// Parts of the source channels, so that a panel of one, or all that are packed late, fit the cache.
+  const int64_t slices_;
   /// A 1x1 convolution with a prologue: pieces of pixels are normalised just before they are multiplied.
   const bool normalizes_pieces_;
   const Window window_;

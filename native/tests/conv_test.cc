@@ -321,6 +321,9 @@ const std::vector<ConvShape> kShapes{
      .bottom = 5,
      .left = 6,
      .right = 3},
+    // Dense layers: one row, whose weights are read as they lie; several, in slices and groups of panels.
+    {.n = 1, .ic = 333, .oc = 320},
+    {.n = 3, .ic = 700, .oc = 300},
 };
 
 std::string label(const ConvShape& s) {
