@@ -18,6 +18,8 @@ namespace {
 constexpr int64_t kStripBytes = 256 << 10;
 /// Input channels of a slice: the part of dw that one panel sweeps stays in the second-level cache.
 constexpr int64_t kSliceChannels = 128;
+/// The same of 1x1 kernels, whose dw is small: dy is packed less often.
+constexpr int64_t kPointwiseSlice = 256;
 constexpr int64_t kMostPixels = 512;
 /// Pixels that a tile of dw is summed over at a time: their panel of dy and their piece of x stay in the
 /// first-level cache, and the tile is loaded and stored once in as many multiply-adds.
@@ -28,6 +30,10 @@ constexpr int64_t kItems = 16;
 constexpr int64_t kMostSlabs = 16;
 /// Of all slabs' sums together.
 constexpr int64_t kSlabBytes = 8 << 20;
+
+bool is_pointwise(const Conv2dShape& shape) {
+  return shape.kh * shape.kw == 1;
+}
 
 class DirectWeightGradient final : public WeightGradient {
  public:
@@ -40,13 +46,12 @@ class DirectWeightGradient final : public WeightGradient {
         columns_(spec.shape.oc_per_group()),
         panel_(kernels_.gemm.panel),
         panels_(ceil_div(columns_, panel_)),
-        slices_(ceil_div(channels_, kSliceChannels)),
+        slices_(ceil_div(channels_, is_pointwise(spec.shape) ? kPointwiseSlice : kSliceChannels)),
         // Copied even without padding: read in place, x misses the cache once a tile (dense layers of 1024:
         // 50 to 64 %).
         window_(sliding_, spec.x_stride, ceil_div(channels_, slices_), true, spec.prologue),
         pieces_(window_.pieces(sliding_.phases[0], slices_ == 1 ? channels_ : -1)),
-        streams_(groups_ == 1 && slices_ == 1 && spec.shape.kh * spec.shape.kw == 1 &&
-                 sliding_.step[0] * sliding_.step[1] == 1) {
+        streams_(is_pointwise(spec.shape) && sliding_.step[0] * sliding_.step[1] == 1) {
     const int64_t pixel_bytes = ceil_div(channels_, slices_) * 4 * sliding_.step[0] * sliding_.step[1];
     most_pixels_ = std::clamp<int64_t>(kStripBytes / pixel_bytes, kPixelsSummed, kMostPixels);
     const int64_t pixels = sliding_.grid_pixels();
@@ -165,10 +170,11 @@ class DirectWeightGradient final : public WeightGradient {
         const int64_t last = std::min(job.last, panel + kPanelsPacked);
         pack(job, panel, last, first + from, to - from);
         for (int64_t p = panel; p < last; p++) {
-          const Ahead dy =
-              ahead(job.dy, columns_, first + to, to - from, p - job.first, job.last - job.first);
-          const Ahead x =
-              ahead(job.x, channels_, first + pixels + from, to - from, p - job.first, job.last - job.first);
+          // Fetched meanwhile: the panels of dy that are packed next, and x of the next block.
+          const Share share{p - panel, last - panel}, of_all{p - job.first, job.last - job.first};
+          const Ahead dy = last < job.last ? columns_ahead(job, last, first + from, to - from, share)
+                                           : columns_ahead(job, job.first, first + to, to - from, share);
+          const Ahead x = ahead(job.x, channel, channels, first + pixels + from, to - from, of_all);
           add_panel(job, p, job.scratch.panels + (p - panel) * kPixelsSummed * panel_, begin, channels, from,
                     to, accumulate || i > 0, {x, dy});
         }
@@ -196,16 +202,28 @@ class DirectWeightGradient final : public WeightGradient {
                            job.bias + job.group * columns_ + column);
   }
 
-  /// The part-th of `parts` shares of the `count` pixels from `first`, to be fetched: only where all of them
-  /// are read from memory for little work.
-  Ahead ahead(const Tensor& t, int64_t channels, int64_t first, int64_t count, int64_t part,
-              int64_t parts) const {
+  /// One of so many equal shares.
+  struct Share {
+    int64_t index, count;
+  };
+  /// A share of some channels of the `count` pixels from `first`, to be fetched: only where all of them are
+  /// read from memory for little work.
+  Ahead ahead(const Tensor& t, int64_t channel, int64_t channels, int64_t first, int64_t count,
+              Share share) const {
     constexpr int64_t kLine = 16;
-    if (!streams_ || t.stride != channels) return {};
+    if (!streams_) return {};
     const int64_t left = t.shape[0] * sliding_.grid_pixels() - first;
-    const int64_t lines = std::clamp<int64_t>(left, 0, count) * channels / kLine;
-    const int64_t begin = cut(lines, parts, part);
-    return {t.f32() + first * channels + begin * kLine, cut(lines, parts, part + 1) - begin};
+    const int64_t pixels = std::clamp<int64_t>(left, 0, count);
+    const int64_t begin = cut(pixels, share.count, share.index),
+                  end = cut(pixels, share.count, share.index + 1);
+    const int64_t run = ceil_div(channels, kLine);
+    return {t.f32() + (first + begin) * t.stride + channel, (end - begin) * run, run, t.stride};
+  }
+  /// The panels of dy from `panel` on that are packed in one pass.
+  Ahead columns_ahead(const Job& job, int64_t panel, int64_t first, int64_t count, Share share) const {
+    const int64_t last = std::min(job.last, panel + kPanelsPacked);
+    const int64_t begin = panel * panel_, end = std::min(last * panel_, columns_);
+    return ahead(job.dy, job.group * columns_ + begin, end - begin, first, count, share);
   }
 
   /// Adds the products of pixels [from, to) of the block and one packed panel to dw.

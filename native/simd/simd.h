@@ -38,10 +38,13 @@
 #define DL_NOINLINE __declspec(noinline)
 #define DL_UNROLL
 #define DL_RESTRICT __restrict
+#define DL_OPAQUE(pointer)
 #else
 #define DL_INLINE inline __attribute__((always_inline))
 #define DL_NOINLINE __attribute__((noinline))
 #define DL_RESTRICT __restrict__
+// What is known of where a pointer came from is forgotten: it stays in one register.
+#define DL_OPAQUE(pointer) asm("" : "+r"(pointer))
 #if defined(__clang__)
 #define DL_UNROLL _Pragma("clang loop unroll(full)")
 #else

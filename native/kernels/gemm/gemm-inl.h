@@ -52,15 +52,24 @@ class Fetch {
     DL_UNROLL for (int s = 0; s < 2; s++) {
       if (ahead[s].lines == 0) continue;
       at_[s] = ahead[s].from;
-      end_[s] = at_[s] + ahead[s].lines * kLine;
-      floats_[s] = ceil_div(ahead[s].lines, steps) * kLine;
+      left_[s] = ahead[s].lines;
+      in_run_[s] = run_[s] = ahead[s].run ? ahead[s].run : ahead[s].lines;
+      jump_[s] = ahead[s].stride - ahead[s].run * kLine;
+      lines_[s] = ceil_div(ahead[s].lines, steps);
     }
   }
   DL_INLINE void step() {
     DL_UNROLL for (int s = 0; s < 2; s++) {
-      if (at_[s] == end_[s]) continue;
-      const float* end = end_[s] - at_[s] < floats_[s] ? end_[s] : at_[s] + floats_[s];
-      for (; at_[s] != end; at_[s] += kLine) prefetch_second(at_[s]);
+      if (left_[s] == 0) continue;
+      const int64_t lines = min(lines_[s], left_[s]);
+      left_[s] -= lines;
+      for (int64_t i = 0; i < lines; i++, at_[s] += kLine) {
+        if (in_run_[s]-- == 0) {
+          at_[s] += jump_[s];
+          in_run_[s] = run_[s] - 1;
+        }
+        prefetch_second(at_[s]);
+      }
     }
   }
 
@@ -68,8 +77,7 @@ class Fetch {
   /// Floats of a line.
   static constexpr int64_t kLine = 16;
   const float* at_[2] = {};
-  const float* end_[2] = {};
-  int64_t floats_[2] = {};
+  int64_t left_[2] = {}, in_run_[2] = {}, run_[2] = {}, jump_[2] = {}, lines_[2] = {};
 };
 
 /// Rows of a packed panel that are fetched into the first-level cache before they are used: panels of many
@@ -156,6 +164,9 @@ DL_NOINLINE void outer_tile(const OuterBlock& g, int64_t first, Fetch& fetch) {
     fetch.step();
     for (int64_t p = begin; p < end; p++) {
       const float* x = g.a[p] + offset;
+      // Else the compiler adds up every address from parts that it keeps on the stack (81 % of the peak, with
+      // one base register 93 %).
+      DL_OPAQUE(x);
       Vec y[NV];
       DL_UNROLL for (int v = 0; v < NV; v++) y[v] = load(b + v * kLanes);
       b += g.b_stride;

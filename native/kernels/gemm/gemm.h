@@ -16,8 +16,11 @@ namespace dl {
 /// Memory that a later call needs: fetched into the second-level cache while this one computes.
 struct Ahead {
   const float* from = nullptr;
-  /// Lines of 64 bytes.
+  /// Lines of 64 bytes in all: side by side or, where `run` is given, so many at a time, `stride` floats from
+  /// one run to the next.
   int64_t lines = 0;
+  int64_t run = 0;
+  int64_t stride = 0;
 };
 
 /// C[row][j] (+)= bias[j] + Σ_t Σ_k A[row][tap[t] + k] · B[t][k][j]   for one panel, 0 <= j < columns
