@@ -99,17 +99,22 @@ def relative(a, truth):
     return ((a - truth).abs().max() / truth.abs().max()).item()
 
 
-def compare(reference, model, classes):
-    """Losses, rate and statistics of training in float64, and how far float32 is from them at most.
+def truth(reference, model, classes):
+    """Losses, rate and statistics of training in float64; the model is as it was."""
+    state = {n: t.clone() for n, t in model.state_dict().items()}
+    losses, lr = train(reference, model.double(), classes)
+    after = statistics(reference, model)
+    model.float().load_state_dict(state)
+    return losses, lr, after
+
+
+def rounding(reference, model, classes, losses, lr, after):
+    """How far float32 is from the truth at most.
 
     On which side of a ReLU a value near 0 falls is luck: float32 runs twenty times, with weights a unit in the last
     place apart. (Of six runs the worst may be a quarter of that.)
     """
     state = {n: t.clone() for n, t in model.state_dict().items()}
-    model.double()
-    losses, lr = train(reference, model, classes)
-    after = statistics(reference, model)
-    model.float()
     error = 0
     for run in range(20):
         model.load_state_dict(state)
@@ -121,23 +126,33 @@ def compare(reference, model, classes):
         moved = statistics(reference, model)
         error = max([error, relative(rough, losses)] + [relative(moved[n], t) for n, t in after.items()])
     model.load_state_dict(state)
-    return losses, lr, after, error
+    return error
+
+
+# What the last answer was about, for the question how exact it can be.
+last = ()
 
 
 def answer(table, network, form, folder, batch):
     """Writes weights.pth (a state_dict) and after.pth (statistics after training in float64); returns the rest."""
+    global last
     r, folder = table[network, form], pathlib.Path(folder)
     model = r.build(r.classes)
     randomise(model, r.full if r.full < 64 else max(r.side, 64), r.channels, r.seed, r.damped)
     torch.save(r.state(model), folder / "weights.pth")
     rough = logits(model, batch, r.full, r.channels)
     out = logits(model.double(), batch, r.full, r.channels)
-    model.float()
-    losses, lr, after, error = compare(r, model, r.classes)
+    losses, lr, after = truth(r, model.float(), r.classes)
+    last = (r, model, r.classes, losses, lr, after)
     torch.save({n: t.float() for n, t in after.items()}, folder / "after.pth")
     return {"source": r.source, "layout": r.layout, "side": r.side, "full": r.full, "channels": r.channels,
             "classes": r.classes, "logits": out.flatten().tolist(), "logitsError": relative(rough, out),
-            "losses": losses, "lr": lr, "error": error, "torch": torch.__version__}
+            "losses": losses, "lr": lr, "torch": torch.__version__}
+
+
+def last_rounding(table):
+    """How far PyTorch's own float32 is off in the training of the last answer."""
+    return {"error": rounding(*last)}
 
 
 def golden(table, network, form, trained):
@@ -151,7 +166,8 @@ def golden(table, network, form, trained):
     entry = {"network": network, "form": form, "source": r.source, "layout": r.layout,
              "input": [r.side, r.side, r.channels]}
     if trained:
-        losses, lr, _, error = compare(r, model, 10)
+        losses, lr, after = truth(r, model, 10)
+        error = rounding(r, model, 10, losses, lr, after)
         entry["steps"] = {"losses": nine(losses), "lr": lr, "error": float(f"{error:.1e}")}
     return entry | {"logits": nine(logits(model.double(), 2, r.side, r.channels).flatten().tolist())}
 
@@ -166,7 +182,7 @@ def shapes(table, network, form):
 def main():
     torch.set_num_threads(1)
     table = all_references()
-    asks = {"answer": answer, "golden": golden, "shapes": shapes}
+    asks = {"answer": answer, "rounding": last_rounding, "golden": golden, "shapes": shapes}
     for line in sys.stdin:
         request = json.loads(line)
         asked = request.pop("asked")
