@@ -77,12 +77,12 @@ describe('train', () => {
 
   test('what does not fit into memory is refused at once, with the batch size that does', async () => {
     const args = ['train', '--data', 'small', '--model', 'resnet18', '--batch-size', '40', '--name', 'large', '--json'];
-    const less = { ...env, DLCOURSE_MEMORY: '400M' };
+    const less = { ...env, DLCOURSE_MEMORY: '350M' };
     const { status, stdout } = await dlcourse(args, { cwd, env: less });
     expect(status).toBe(71);
     const { error } = JSON.parse(stdout);
     expect(error).toMatchObject({ code: 'E_MEMORY', exit: 71 });
-    expect(error.message).toMatch(/^training resnet18 on batches of 40: expected to need at most 400 MiB/);
+    expect(error.message).toMatch(/^training resnet18 on batches of 40: expected to need at most 350 MiB/);
     const fits = Number(/the largest batch size that fits is (\d+)/.exec(error.hint)?.[1]);
     expect(fits).toBeGreaterThan(4);
     expect(fits).toBeLessThan(40);
