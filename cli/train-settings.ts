@@ -84,6 +84,11 @@ export const trainSettings = {
   nesterov: setting('--nesterov [yes]', "Nesterov's momentum in SGD (default: true)", yes),
   alpha: setting('--alpha <x>', "RMSprop's decay of squares (default: 0.99)", real(0, 1, true)),
   epsilon: setting('--epsilon <x>', "Adam's and RMSprop's (default: 1e-8)", real(0, 1)),
+  biasLr: setting(
+    '--bias-lr <factor>',
+    'factor of the rate for the biases of norms, which decay as all others (default: 1)',
+    real(0, 1e6),
+  ),
   exemptNorms: setting('--exempt-norms [yes]', 'norms and biases do not decay', yes),
   schedule: setting('--schedule <name>', scheduleNames.join(', '), choice(scheduleNames), {
     initial: defaultRun.schedule,
@@ -97,9 +102,16 @@ export const trainSettings = {
     real(0, 1),
   ),
   power: setting('--power <x>', 'polynomial: its exponent (default: 1)', real(0, 100)),
+  rise: setting(
+    '--rise <share>',
+    'one_cycle, triangular: share of the run in which the rate rises (default: 0.3)',
+    real(0, 1),
+  ),
+  first: setting('--first <x>', 'triangular: factor of the rate at the beginning (default: 0)', real(0, 1)),
+  last: setting('--last <x>', 'triangular: factor of the rate at the end (default: 0)', real(0, 1)),
   augment: setting(
     '--augment <list>',
-    'none, or crop=4,flip,resized,cutout,erasing,jitter,lighting,mixup,cutmix',
+    'none, or crop=4,flip,reflect,alternate,resized,cutout,erasing,jitter,lighting,mixup,cutmix',
     augmentation,
     {
       initial: defaultRun.augment,
@@ -111,6 +123,14 @@ export const trainSettings = {
     real(0, 1, true),
   ),
   ema: setting('--ema <decay>', 'moving average of the weights, such as 0.999 (default: none)', real(0, 1, true)),
+  lookahead: setting(
+    '--lookahead <share>',
+    'average every 5 steps with slow weights, of which this share stays at the end (default: none)',
+    real(0, 1, true),
+  ),
+  whiten: setting('--whiten [yes]', 'the first convolution whitens patches of the images and is not trained', yes),
+  mirrorTest: setting('--mirror-test [yes]', 'average the answers to test pictures and to their mirror images', yes),
+  testEvery: setting('--test-every <epochs>', 'epochs from one evaluation to the next (default: 1)', whole(1)),
   clip: setting(
     '--clip <norm>',
     `largest gradient norm, 0 for any (default: the recipe's, in quick ${defaultRun.clip})`,
@@ -191,6 +211,7 @@ export function recipeOf({ values: v }: TrainSettings): Partial<Recipe> {
     alpha: v.alpha,
     epsilon: v.epsilon,
     exemptNorms: v.exemptNorms,
+    biasLr: v.biasLr,
     schedule: {
       ...defaultSchedule,
       name: v.schedule!,
@@ -199,11 +220,18 @@ export function recipeOf({ values: v }: TrainSettings): Partial<Recipe> {
       milestones: v.milestones ?? defaultSchedule.milestones,
       gamma: v.gamma ?? defaultSchedule.gamma,
       power: v.power ?? defaultSchedule.power,
+      rise: v.rise ?? defaultSchedule.rise,
+      first: v.first ?? defaultSchedule.first,
+      last: v.last ?? defaultSchedule.last,
     },
     augmentation: v.augment,
     labelSmoothing: v.labelSmoothing,
     ema: v.ema,
+    lookahead: v.lookahead,
     clip: v.clip,
+    whiten: v.whiten,
+    mirrorTest: v.mirrorTest,
+    testEvery: v.testEvery,
     patience: v.patience,
     exact: v.exact,
     checkpointActivations: v.checkpointActivations,
@@ -214,7 +242,7 @@ export function recipeOf({ values: v }: TrainSettings): Partial<Recipe> {
 /** What belongs to an optimizer, or to a schedule: another one brings its own. */
 const bound = {
   optimizer: ['lr', 'weightDecay', 'momentum', 'nesterov', 'alpha', 'epsilon'],
-  schedule: ['milestones', 'stepEpochs', 'gamma', 'power'],
+  schedule: ['milestones', 'stepEpochs', 'gamma', 'power', 'rise', 'first', 'last'],
 } as const;
 
 /** The values of a recipe that go with what the user chose: those of another optimizer or schedule are left out. */
@@ -244,10 +272,10 @@ export function showRecipe(
 }
 
 const recipeKeys = [
-  ...['epochs', 'batchSize', 'optimizer', 'lr', 'backboneLr', 'momentum', 'nesterov', 'alpha', 'epsilon'],
-  ...['weightDecay', 'exemptNorms', 'schedule', 'warmup', 'milestones', 'stepEpochs', 'gamma', 'power', 'augment'],
-  ...['labelSmoothing', 'ema', 'clip', 'freeze', 'unfreezeAfter', 'dropout', 'stochasticDepth', 'squeezeExcitation'],
-  'initialisation',
+  ...['epochs', 'batchSize', 'optimizer', 'lr', 'backboneLr', 'biasLr', 'momentum', 'nesterov', 'alpha', 'epsilon'],
+  ...['weightDecay', 'exemptNorms', 'schedule', 'warmup', 'milestones', 'stepEpochs', 'gamma', 'power', 'rise'],
+  ...['first', 'last', 'augment', 'labelSmoothing', 'ema', 'lookahead', 'clip', 'whiten', 'mirrorTest', 'testEvery'],
+  ...['freeze', 'unfreezeAfter', 'dropout', 'stochasticDepth', 'squeezeExcitation', 'initialisation'],
 ];
 
 /** The part that says how data are opened. */

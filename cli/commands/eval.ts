@@ -64,7 +64,7 @@ async function evaluate(given: string, flags: Flags): Promise<void> {
   const measure = (await import('../../src/train/training.js')).evaluate;
   const { defaultThreads, Program } = await import('../../src/runtime/program.js');
 
-  const { resize, crop, crops } = values;
+  const { resize, crop } = values;
   const onNotice = (line: string): void => ui.notice(line);
   const { model, card, store } = withCut(
     await loadModel(weights.file, { onNotice }),
@@ -77,7 +77,7 @@ async function evaluate(given: string, flags: Flags): Promise<void> {
     ...how,
     preprocessing: card.preprocessing,
     classes: card.classes,
-    crops,
+    crops: values.crops ?? card.crops ?? 1,
     signal: stop,
     onNotice: line => ui.notice(line),
     onProgress: ({ done, total }) => ui.live(() => `reading ${source}  ${integer(done)} of ${integer(total)}`),

@@ -76,7 +76,8 @@ async function answerAll(images: string[], options: Options): Promise<void> {
   loading.catch(() => {}); // met where it is awaited
   const { Classifier } = await import('../../src/train/classify.js');
   const { top, exact, threads, formats } = options;
-  const classifier = new Classifier(loading, { top, exact, threads, formats, crops: cut.crops });
+  const { crops } = cut;
+  const classifier = new Classifier(loading, { top, exact, threads, formats, ...(crops ? { crops } : {}) });
 
   const answers: Answer[] = [];
   const failed: { file: string; error: Failure }[] = [];
@@ -160,7 +161,7 @@ async function writeLogits(path: string, answers: readonly Answer[], classes: re
 
 /** Rows of a tensor are what the network sees: nothing is left to scale, and one of them is one crop. */
 function checkNoCut({ resize, crops }: Values<typeof pictureSettings>): void {
-  const wrong = resize !== undefined ? '--resize' : crops !== 1 ? '--crops' : undefined;
+  const wrong = resize !== undefined ? '--resize' : crops !== undefined ? '--crops' : undefined;
   if (wrong === undefined) return;
   throw new DlcourseError({
     code: 'E_ARGUMENT',

@@ -66,7 +66,8 @@ export const train = (): Command => {
 async function begin(flags: Flags): Promise<void> {
   const ui = new Ui(flags);
   const config = flags.config === undefined ? undefined : await readConfig(flags.config, trainSettings);
-  const first = resolveSettings(trainSettings, flags, config);
+  const preset = await presetOf(resolveSettings(trainSettings, flags, config));
+  const first = resolveSettings(trainSettings, flags, config, process.env, { origin: 'recipe', values: preset });
   const { values } = first;
   const { beginWith, openingFor } = await import('../../src/train/initial.js');
   const { withOptions } = await import('../../src/layers/rewrite.js');
@@ -89,7 +90,10 @@ async function begin(flags: Flags): Promise<void> {
     ...{ trainImages: dataset.splits.train.length, initialised: from !== undefined },
     batchSize: first.origins['batchSize'] === 'default' ? undefined : values.batchSize,
   });
-  const settings = resolveSettings(trainSettings, flags, config, process.env, proposed);
+  const settings = resolveSettings(trainSettings, flags, config, process.env, {
+    ...proposed,
+    values: { ...preset, ...proposed.values },
+  });
   const recipe = makeRecipe(recipeOf(settings));
   const model = withOptions(plain, settings.values);
   const init = from && beginWith(from, model, dataset.classes, shown(from.file));
@@ -165,10 +169,18 @@ async function modelFor({ name, named }: Choice, from: Given | undefined, datase
   return { plain, form };
 }
 
+/** The network and the epochs of the fast recipe, which stand where nothing else is said. */
+async function presetOf({ values: { recipe } }: TrainSettings): Promise<Readonly<Record<string, string>>> {
+  if (recipe !== 'fast') return {};
+  const { fastNetwork, fastRecipe } = await import('../../src/train/recipes.js');
+  return { model: fastNetwork, epochs: String(fastRecipe.length) };
+}
+
 /** The published recipe that was asked for. Throws E_OPTION where there is none. */
 async function publishedFor(name: string, { recipe, form }: Pick<TrainValues, 'recipe' | 'form'>) {
-  const { publishedRecipe, stochasticDepthRecipe } = await import('../../src/train/recipes.js');
+  const { fastRecipe, publishedRecipe, stochasticDepthRecipe } = await import('../../src/train/recipes.js');
   if (recipe === 'stochastic_depth') return stochasticDepthRecipe;
+  if (recipe === 'fast') return fastRecipe;
   const found = publishedRecipe(name, form ?? 'cifar') ?? publishedRecipe(name, form ?? 'imagenet');
   if (found) return found;
   throw usage('--recipe', `expected a network with a paper's recipe, got ${printable(name)}`, 'use --recipe quick');

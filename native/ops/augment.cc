@@ -12,8 +12,9 @@
 //
 // A window of the output's size at a whole corner is copied; any other is resized as torchvision does after
 // cropping (bilinear, the filter as wide as the reduction, no pixels from outside of the window). Outside of
-// the source there is black (fill 'zero') or the mean (fill 'mean': 0 after normalisation). Then, on values
-// in [0, 1]: colour jitter (kernels/augment; grey pictures know brightness and contrast only), lighting (an
+// the source there is black (fill 'zero'), the mean (fill 'mean': 0 after normalisation) or its mirror image
+// without the outermost pixels (fill 'reflect'; a window that is resized reaches no further than one such
+// image on each side). Then, on values in [0, 1]: colour jitter (kernels/augment; grey pictures know brightness and contrast only), lighting (an
 // offset per channel, AlexNet 4.1, not clamped), (v - mean) / std, erasing. A sample with a partner takes
 // from it, after all that, either the rectangle `cut` (cutmix) or, where that is empty, the share 1 - mix of
 // every pixel (mixup).
@@ -29,16 +30,29 @@ namespace {
 /// Windows do not reach further than this.
 constexpr float kFar = 1 << 20;
 
+/// The pixel of 0 <= i < n that position i shows where the source is followed by its mirror images.
+int64_t reflected(int64_t i, int64_t n) {
+  const int64_t period = std::max<int64_t>(2 * (n - 1), 1);
+  const int64_t at = ((i % period) + period) % period;
+  return at < n ? at : period - at;
+}
+
 /// A window of one axis, mapped onto `out` positions.
 struct Span {
   double begin, end;
   int64_t out;
+  bool reflects = false;
 
   /// Nothing that comes as data may lead out of bounds or into endless loops: NaN is 0, and far is far
   /// enough.
   static Span of(float begin, float end, int64_t out) {
     auto near = [](float x) { return x >= -kFar ? std::min(x, kFar) : x < 0 ? -kFar : 0.0f; };
     return {near(begin), std::max(near(begin), near(end)), out};
+  }
+  /// At most one mirror image of n pixels on each side.
+  Span mirrored(int64_t n) const {
+    const auto edge = static_cast<double>(n);
+    return {std::clamp(begin, -edge, 2 * edge), std::clamp(end, -edge, 2 * edge), out, true};
   }
   bool copies() const { return begin == std::floor(begin) && end - begin == static_cast<double>(out); }
 
@@ -58,9 +72,9 @@ struct Span {
     double total = 0, inside = 0;
     for (int64_t i = first; i < last; i++) total += weight(i);
     if (total <= 0) return 0;
-    for (int64_t i = std::max<int64_t>(first, 0); i < std::min(last, in); i++) {
-      if (weight(i) <= 0) continue;
-      link(i, static_cast<float>(weight(i) / total));
+    for (int64_t i = first; i < last; i++) {
+      if (weight(i) <= 0 || (!reflects && (i < 0 || i >= in))) continue;
+      link(reflects ? reflected(i, in) : i, static_cast<float>(weight(i) / total));
       inside += weight(i) / total;
     }
     return inside;
@@ -107,7 +121,9 @@ class Augment : public Op {
     require(y.c == c_ && c_ > 0 && ih_ > 0 && iw_ > 0,
             "pictures and output differ in channels, or are empty");
     require(in[0].stride == c_, "pictures must be dense");
-    require(a.fill == "zero" || a.fill == "mean", "fill: expected 'zero' or 'mean', got '" + a.fill + "'");
+    require(a.fill == "zero" || a.fill == "mean" || a.fill == "reflect",
+            "fill: expected 'zero', 'mean' or 'reflect', got '" + a.fill + "'");
+    reflects_ = a.fill == "reflect";
     require_same_rows(in[0], spec.outputs[0]);
     size_t at = 1;
     auto sample = [&](int64_t width, DType dtype) {
@@ -177,7 +193,7 @@ class Augment : public Op {
     float* line_weight;
     /// A row of the source, combined; a row of the output, as floats, as bytes, as three planes.
     float *source, *row, *planes;
-    uint8_t* mirrored;
+    uint8_t* gathered;
     /// A dense picture: the partner's.
     float* picture;
     int64_t bytes;
@@ -193,20 +209,20 @@ class Augment : public Op {
   Scratch scratch(std::byte* base) const {
     Carve carve(base);
     Scratch s;
-    // A source pixel has a part in at most three outputs, or an output takes at most three pixels.
-    const int64_t links = 3 * (iw_ + ow_);
+    // A pixel has a part in at most three outputs, or an output takes at most three pixels.
+    const int64_t images = reflects_ ? 3 : 1, links = 3 * (images * iw_ + ow_);
     s.start = carve.take<int32_t>(ow_ + 1);
     s.index = carve.take<int32_t>(links);
     s.weight = carve.take<float>(links);
     s.inside = carve.take<float>(ow_);
     s.rest = carve.take<float>(ow_);
     s.fill = carve.take<float>(c_);
-    s.lines = carve.take<const uint8_t*>(ih_);
-    s.line_weight = carve.take<float>(ih_);
+    s.lines = carve.take<const uint8_t*>(images * ih_);
+    s.line_weight = carve.take<float>(images * ih_);
     s.source = carve.take<float>(iw_ * c_);
     s.row = carve.take<float>(ow_ * c_);
     s.planes = carve.take<float>(ow_ * 3);
-    s.mirrored = carve.take<uint8_t>(ow_ * c_);
+    s.gathered = carve.take<uint8_t>(ow_ * c_);
     s.picture = carve.take<float>(a_.mixing ? oh_ * ow_ * c_ : 0);
     s.bytes = carve.used();
     return s;
@@ -240,6 +256,8 @@ class Augment : public Op {
     const bool recolored = a_.color && !neutral(o, i);
     if (v.copies() && h.copies())
       copy(o, i, v, h, recolored, to, s);
+    else if (reflects_)
+      resize(o, i, v.mirrored(ih_), h.mirrored(iw_), recolored, to, s);
     else
       resize(o, i, v, h, recolored, to, s);
     if (recolored) recolor(o, i, to, s);
@@ -278,19 +296,24 @@ class Augment : public Op {
     const bool flip = o.flip[i] != 0;
     const auto top = static_cast<int64_t>(v.begin), left = static_cast<int64_t>(h.begin);
     // Output columns [first, last) lie inside; mirrored, the others change sides.
-    const int64_t low = std::clamp<int64_t>(-left, 0, ow_), high = std::clamp<int64_t>(iw_ - left, low, ow_);
+    const int64_t low = reflects_ ? 0 : std::clamp<int64_t>(-left, 0, ow_);
+    const int64_t high = reflects_ ? ow_ : std::clamp<int64_t>(iw_ - left, low, ow_);
+    const bool gathers = flip || left + low < 0 || left + high > iw_;
     const int64_t first = flip ? ow_ - high : low, last = flip ? ow_ - low : high;
     for (int64_t y = 0; y < oh_; y++) {
       float* row = begin_row(to, y, s);
-      const int64_t iy = top + y;
+      const int64_t iy = reflects_ ? reflected(top + y, ih_) : top + y;
       const bool inside = iy >= 0 && iy < ih_ && last > first;
       const int64_t begin = inside ? first : 0, end = inside ? last : 0;
       if (inside) {
-        const uint8_t* from = o.images + ((i * ih_ + iy) * iw_ + left + low) * c_;
-        if (flip) {
-          for (int64_t x = 0; x < last - first; x++)
-            std::copy_n(from + (last - first - 1 - x) * c_, c_, s.mirrored + x * c_);
-          from = s.mirrored;
+        const uint8_t* line = o.images + (i * ih_ + iy) * iw_ * c_;
+        const uint8_t* from = line + (left + low) * c_;
+        if (gathers) {
+          for (int64_t x = first; x < last; x++) {
+            const int64_t ix = left + (flip ? ow_ - 1 - x : x);
+            std::copy_n(line + (reflects_ ? reflected(ix, iw_) : ix) * c_, c_, s.gathered + (x - first) * c_);
+          }
+          from = s.gathered;
         }
         kernels_.normalize_bytes(from, scale, shift, (last - first) * c_, row + first * c_);
       }
@@ -386,6 +409,7 @@ class Augment : public Op {
   Attributes a_;
   const AugmentKernels& kernels_;
   int64_t ih_, iw_, c_, oh_, ow_;
+  bool reflects_;
 };
 
 }  // namespace

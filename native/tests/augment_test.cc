@@ -74,11 +74,22 @@ struct Inputs {
 /// Sample i without colours and mixing, for whole boxes: crop with padding, resize, mirror, normalise, erase.
 std::vector<double> paint(const Inputs& in, int64_t i) {
   const int64_t ih = in.images.dim(1), iw = in.images.dim(2), c = in.images.dim(3);
-  auto box = [&](int64_t k) { return static_cast<int64_t>(in.boxes[4 * i + k]); };
+  const bool reflects = in.fill == "reflect";
+  auto corner = [&](int64_t k) { return static_cast<int64_t>(in.boxes[4 * i + k]); };
+  const bool copies = corner(3) - corner(1) == in.h && corner(2) - corner(0) == in.w;
+  auto box = [&](int64_t k) {
+    const int64_t n = k % 2 == 0 ? iw : ih;
+    return reflects && !copies ? std::clamp(corner(k), -n, 2 * n) : corner(k);
+  };
+  // Back and forth between the edges.
+  auto mirrored = [&](int64_t p, int64_t n) {
+    while (reflects && (p < 0 || p >= n)) p = p < 0 ? -p : 2 * (n - 1) - p;
+    return p;
+  };
   const int64_t ch = box(3) - box(1), cw = box(2) - box(0);
   std::vector<double> crop(static_cast<size_t>(ch * cw * c)), out(static_cast<size_t>(in.h * in.w * c));
   for (int64_t k = 0; k < ch * cw * c; k++) {
-    const int64_t x = k / c % cw + box(0), y = k / c / cw + box(1), channel = k % c;
+    const int64_t x = mirrored(k / c % cw + box(0), iw), y = mirrored(k / c / cw + box(1), ih), channel = k % c;
     const bool inside = x >= 0 && x < iw && y >= 0 && y < ih;
     crop[static_cast<size_t>(k)] = inside ? in.images[((i * ih + y) * iw + x) * c + channel] / 255
                                           : (in.fill == "mean" ? in.mean[channel] : 0.0);
@@ -196,7 +207,7 @@ TEST(augment_colors_like_torchvision) {
 
 TEST(augment_geometry) {
   for (int64_t c : {1, 3, 4})
-    for (const std::string fill : {"zero", "mean"}) {
+    for (const std::string fill : {"zero", "mean", "reflect"}) {
       Context context(text("channels ", c, ", fill ", fill));
       Inputs in(pictures(9, 8, 11, c), 8, 11);
       in.fill = fill;
@@ -262,7 +273,10 @@ TEST(augment_survives_nonsense) {
   Inputs::set(in.cut, 1, {nan, -5, 1e30, infinity});
   in.partner = with_data(in.partner, {-1, 6, 2147483647, -2147483648.0, 0, 5});
   in.mix = with_data(in.mix, {nan, 0, 0.5, 0.5, infinity, 1});
-  for_each_isa([&](Isa isa) { run_op(in.op(), isa, {.gap = 1, .threads = 2}); });
+  for (const std::string fill : {"zero", "reflect"}) {
+    in.fill = fill;
+    for_each_isa([&](Isa isa) { run_op(in.op(), isa, {.gap = 1, .threads = 2}); });
+  }
 }
 
 TEST(augment_refuses) {

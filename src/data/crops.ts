@@ -6,13 +6,13 @@ import { crop, mirror, type Picture, resize, type Size, type Window } from './re
 
 /**
  * Parts of a picture whose answers are averaged:
- * 1 – the one that `Geometry` says;
+ * 1 – the one that `Geometry` says; 2 – this and its mirror image;
  * 5 – the four corners and the centre of the scaled picture; 10 – these and the mirrored ones (Krizhevsky et al. 2012,
  * section 4.1);
  * 144 – at 4 scales, of 3 squares along the longer side, 4 corners, centre and the whole square, and the mirrored ones
  * (Szegedy et al. 2014, section 7).
  */
-export const cropCounts = [1, 5, 10, 144] as const;
+export const cropCounts = [1, 2, 5, 10, 144] as const;
 export type CropCount = (typeof cropCounts)[number];
 
 /** The rule of `Geometry`: height × width × channels bytes. Only the pixels of the crop are computed. */
@@ -30,6 +30,11 @@ export function fitPicture(picture: Picture, geometry: Geometry): Uint8Array {
  */
 export function cropsOf(picture: Picture, geometry: Geometry, count: CropCount): Uint8Array {
   if (count === 1) return fitPicture(picture, geometry);
+  if (count === 2) {
+    const { height, width, channels } = geometry;
+    const data = fitPicture(picture, geometry);
+    return Buffer.concat([data, mirror({ height, width, channels, data }).data]);
+  }
   const own = withChannels(picture, geometry.channels);
   const crops = count === 144 ? manyCrops(own, geometry) : cornersOf(own, geometry, count === 10);
   return Buffer.concat(crops.map(c => c.data));
@@ -39,7 +44,7 @@ export function cropsOf(picture: Picture, geometry: Geometry, count: CropCount):
 export function checkCrops({ height, width, fit }: Geometry, count: CropCount): void {
   const refused = (problem: string, hint: string) =>
     new DlcourseError({ code: 'E_CROPS', class: 'usage', where: `${count} crops`, problem, hint });
-  if (count !== 1 && fit === 'stretch') {
+  if (count > 2 && fit === 'stretch') {
     throw refused('expected pictures that are cropped, got a model that stretches them', 'give --resize');
   }
   if (count === 144 && height !== width) {

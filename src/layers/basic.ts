@@ -65,6 +65,11 @@ const scaleChannelsLayer = registerLayer({
   inputs: 2,
   build: (_, [x, s]) => scaleChannelsOp([x!, reshape([s!], { shape: [1, 1, s!.type.shape.at(-1)!] })[0]!])[0]!,
 });
+const scaleLayer = registerLayer({
+  kind: 'scale',
+  config: { factor: real(1) },
+  build: (context, [x], c) => scale([x!, context.constant(c.factor)])[0]!,
+});
 const concatLayer = registerLayer({
   kind: 'concat',
   config: {},
@@ -78,6 +83,8 @@ export const add = (...inputs: Tensor[]): Tensor => layer(addLayer)()(...inputs)
 export const multiply = (a: Tensor, b: Tensor): Tensor => layer(multiplyLayer)()(a, b);
 /** x · s with a factor for each row and channel: x n×h×w×c, s n×c. */
 export const scaleChannels = (x: Tensor, s: Tensor): Tensor => layer(scaleChannelsLayer)()(x, s);
+/** x · factor. */
+export const scaleBy = (factor: number): Block => layer(scaleLayer)({ factor });
 /** Side by side on the channels. */
 export const concat = (...inputs: Tensor[]): Tensor => layer(concatLayer)()(...inputs);
 

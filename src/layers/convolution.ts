@@ -71,10 +71,8 @@ function buildConv(context: LayerContext, x: Value, c: ConvConfig): Value {
       ]
     : c.pad;
   const fanIn = (ic / c.groups) * c.kernel[0]! * c.kernel[1]!;
-  // As PyTorch counts: all output channels, also of grouped convolutions.
-  const fanOut = c.channels * c.kernel[0]! * c.kernel[1]!;
   const shape = [...c.kernel, ic / c.groups, c.channels];
-  const weight = context.parameter('weight', shape, weightInitializer(c.init, fanIn, fanOut), 'weight', 'conv');
+  const weight = context.parameter('weight', shape, weightInitializer(c.init, shape), 'weight', 'conv');
   const bias = c.bias ? [context.parameter('bias', [c.channels], biasInitializer(c, fanIn), 'bias')] : [];
   const { stride, dilation, groups } = c;
   return conv2dOp([x, weight, ...bias], { stride, pad, dilation, groups, bias: c.bias })[0]!;
@@ -124,13 +122,8 @@ const linearLayer = registerLayer({
       throw shapeError(context.path, 'vectors n×c', showType(x!.type), 'put flatten() or global pooling before it');
     }
     const pixel = reshape([x!], { shape: [1, 1, features] })[0]!;
-    const weight = context.parameter(
-      'weight',
-      [1, 1, features, c.features],
-      weightInitializer(c.init, features, c.features),
-      'weight',
-      'linear',
-    );
+    const shape = [1, 1, features, c.features];
+    const weight = context.parameter('weight', shape, weightInitializer(c.init, shape), 'weight', 'linear');
     const bias = c.bias ? [context.parameter('bias', [c.features], biasInitializer(c, features), 'bias')] : [];
     const y = conv2dOp([pixel, weight, ...bias], { bias: c.bias })[0]!;
     return reshape([y], { shape: [c.features] })[0]!;

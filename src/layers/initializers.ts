@@ -10,7 +10,9 @@ export type Initializer =
   /** Glorot & Bengio 2010: U(−√(6/(fanIn + fanOut)), …). */
   | { readonly kind: 'xavier_uniform'; readonly fanIn: number; readonly fanOut: number }
   | { readonly kind: 'normal'; readonly std: number }
-  | { readonly kind: 'uniform'; readonly bound: number };
+  | { readonly kind: 'uniform'; readonly bound: number }
+  /** [kh, kw, inputs, outputs]: the first outputs are the inputs' middle pixels, the others U(−bound, bound). */
+  | { readonly kind: 'partial_identity'; readonly shape: readonly number[]; readonly bound: number };
 
 /** How weights of convolutions and linear layers begin, by name. */
 export const initializerNames = [
@@ -19,6 +21,7 @@ export const initializerNames = [
   'kaiming_fan_out',
   'xavier_uniform',
   'normal_0.01',
+  'partial_identity',
 ] as const;
 export type InitializerName = (typeof initializerNames)[number];
 
@@ -28,8 +31,16 @@ export type InitializerName = (typeof initializerNames)[number];
  * - `kaiming_fan_out`: N(0, 2/fanOut), torchvision's ResNet
  * - `xavier_uniform`: Glorot's
  * - `normal_0.01`: N(0, 0.01²), AlexNet's and VGG's linear layers
+ * - `partial_identity`: the first outputs are the inputs (in a convolution: their middle pixel), the others as in
+ *   `default` (Jordan 2024, section 3.3)
+ *
+ * @param shape [kh, kw, inputs of one group, outputs]; linear layers have [1, 1, inputs, outputs]
  */
-export function weightInitializer(name: InitializerName, fanIn: number, fanOut: number): Initializer {
+export function weightInitializer(name: InitializerName, shape: readonly number[]): Initializer {
+  const [kh, kw, inputs, outputs] = shape as readonly [number, number, number, number];
+  const fanIn = kh * kw * inputs;
+  // As PyTorch counts: all output channels, also of grouped convolutions.
+  const fanOut = kh * kw * outputs;
   switch (name) {
     case 'default':
       return { kind: 'uniform', bound: 1 / Math.sqrt(fanIn) };
@@ -41,6 +52,8 @@ export function weightInitializer(name: InitializerName, fanIn: number, fanOut: 
       return { kind: 'xavier_uniform', fanIn, fanOut };
     case 'normal_0.01':
       return { kind: 'normal', std: 0.01 };
+    case 'partial_identity':
+      return { kind: 'partial_identity', shape, bound: 1 / Math.sqrt(fanIn) };
   }
 }
 
@@ -80,6 +93,15 @@ export function initialValues(initializer: Initializer, length: number, seed: nu
     case 'uniform':
       uniform(initializer.bound);
       break;
+    case 'partial_identity': {
+      uniform(initializer.bound);
+      const [kh, kw, inputs, outputs] = initializer.shape as readonly [number, number, number, number];
+      const middle = Math.floor(kh / 2) * kw + Math.floor(kw / 2);
+      for (let o = 0; o < Math.min(inputs, outputs); o++) {
+        for (let k = 0; k < kh * kw * inputs; k++) values[k * outputs + o] = k === middle * inputs + o ? 1 : 0;
+      }
+      break;
+    }
   }
   return values;
 }

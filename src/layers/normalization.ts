@@ -9,12 +9,26 @@ import {
   lrn,
   moments,
 } from '../ops/normalization.js';
-import { ones, zeros } from './initializers.js';
+import { type Initializer, ones, zeros } from './initializers.js';
 import { type LayerContext, registerLayer } from './layer.js';
 import { type Block, layer } from './model.js';
 
-const affine = (context: LayerContext, shape: readonly number[], wanted: boolean, gamma = ones): Value[] =>
-  wanted ? [context.parameter('weight', shape, gamma, 'norm'), context.parameter('bias', shape, zeros, 'norm')] : [];
+interface Affine {
+  gamma?: Initializer;
+  /** γ is learned; else it stays as it is. */
+  scale?: boolean;
+}
+
+function affine(
+  context: LayerContext,
+  shape: readonly number[],
+  wanted: boolean,
+  { gamma = ones, scale = true }: Affine = {},
+): Value[] {
+  if (!wanted) return [];
+  const weight = scale ? context.parameter('weight', shape, gamma, 'norm') : context.statistic('weight', shape, gamma);
+  return [weight, context.parameter('bias', shape, zeros, 'norm')];
+}
 
 const batchNormLayer = registerLayer({
   kind: 'batch_norm',
@@ -22,12 +36,14 @@ const batchNormLayer = registerLayer({
     epsilon: real(1e-5, 0),
     momentum: real(0.1, 0, 1),
     affine: flag(true),
+    scale: flag(true),
     zero_gamma: flag(false),
     frozen: flag(false),
   },
   build: (context, [x], c) => {
     const channels = [x!.type.shape.at(-1)!];
-    const parameters = affine(context, channels, c.affine, c.zero_gamma ? zeros : ones);
+    const gamma = c.zero_gamma ? zeros : ones;
+    const parameters = affine(context, channels, c.affine, { gamma, scale: c.scale });
     const runningMean = context.statistic('running_mean', channels, zeros);
     const runningVariance = context.statistic('running_var', channels, ones);
     const { epsilon } = c;
@@ -75,6 +91,8 @@ export interface BatchNormOptions {
   epsilon?: number;
   momentum?: number;
   affine?: boolean;
+  /** Learn γ, where the norm is affine; else it stays 1. */
+  scale?: boolean;
   /** γ begins at 0: a residual branch begins as the identity (Goyal et al. 2017, section 5.1). */
   zeroGamma?: boolean;
   /** Always use the running statistics. */

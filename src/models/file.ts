@@ -1,5 +1,6 @@
 // A model as a file: one safetensors file with weights under their paths, and a card that says what the model is.
 
+import { type CropCount, cropCounts } from '../data/crops.js';
 import type { Preprocessing } from '../data/preprocessing.js';
 import { DlcourseError } from '../errors.js';
 import { float32ToFloat16 } from '../io/half.js';
@@ -26,6 +27,8 @@ export interface ModelCard {
   readonly classes: readonly string[];
   /** Absent for models of plain arrays. */
   readonly preprocessing?: Preprocessing;
+  /** Crops of each picture whose answers are averaged, where nothing else is asked for; 1 when absent. */
+  readonly crops?: CropCount;
   /** Name of the data set that it was trained on. */
   readonly data?: string;
 }
@@ -125,6 +128,8 @@ export function readCard(file: SafetensorsFile, path: string): ModelCard {
   const names = card.classes;
   if (!Array.isArray(names) || !names.every(n => typeof n === 'string'))
     throw refused(path, 'class names', typeof names);
+  if (card.crops !== undefined && !cropCounts.includes(card.crops))
+    throw refused(path, `crops ${cropCounts.join(', ')}`, String(card.crops));
   return card;
 }
 

@@ -11,7 +11,8 @@ export const augment = defineOp({
   name: 'augment',
   attributes: {
     size: { ...ints([1, 1], 1), local: true },
-    fill: oneOf('zero', 'mean'),
+    /** What lies outside of the source. */
+    fill: oneOf('zero', 'mean', 'reflect'),
     color: flag(false),
     mixing: flag(false),
   },

@@ -6,10 +6,14 @@ import { generator } from '../layers/initializers.js';
 
 /** What may be done to a training image. Every field has a neutral value, with which it costs nothing. */
 export interface Augmentation {
-  /** Pixels by which a crop may shift over the border, which is black (translation; He et al. 2015, section 4.2). */
+  /** Pixels by which a crop may shift over the border (translation; He et al. 2015, section 4.2). */
   readonly crop: number;
-  /** Mirror every second image. */
+  /** Beyond the border lies the image's mirror image, without its outermost pixels, instead of black. */
+  readonly reflect: boolean;
+  /** Mirror an image with probability 1/2. */
   readonly flip: boolean;
+  /** Mirror every image in every second epoch, half of them in the odd ones (Jordan 2024, section 3.6). */
+  readonly alternate: boolean;
   /** Smallest share of the area that a random resized crop keeps; 1 for none (Szegedy et al. 2014, section 6). */
   readonly resized: number;
   /** Side of the square that cutout removes, as a share of the image's (DeVries & Taylor 2017). */
@@ -28,7 +32,9 @@ export interface Augmentation {
 
 export const noAugmentation: Augmentation = {
   crop: 0,
+  reflect: false,
   flip: false,
+  alternate: false,
   resized: 1,
   cutout: 0,
   erasing: 0,
@@ -41,7 +47,9 @@ export const noAugmentation: Augmentation = {
 /** Value of each name when it is given without one: `--augment crop,flip,cutout=0.25`. */
 const usual: Readonly<Record<keyof Augmentation, number | true>> = {
   crop: 4,
+  reflect: true,
   flip: true,
+  alternate: true,
   resized: 0.08,
   cutout: 0.5,
   erasing: 0.25,
@@ -51,7 +59,12 @@ const usual: Readonly<Record<keyof Augmentation, number | true>> = {
   cutmix: 1,
 };
 
-const ranges: Readonly<Record<Exclude<keyof Augmentation, 'flip'>, readonly [number, number]>> = {
+/** Those that are on or off. */
+const flags = ['reflect', 'flip', 'alternate'] as const;
+type Flag = (typeof flags)[number];
+const isFlag = (key: keyof Augmentation): key is Flag => (flags as readonly string[]).includes(key);
+
+const ranges: Readonly<Record<Exclude<keyof Augmentation, Flag>, readonly [number, number]>> = {
   crop: [0, 512],
   resized: [0.01, 1],
   cutout: [0, 1],
@@ -80,9 +93,9 @@ export function parseAugmentation(text: string): Augmentation {
       );
     }
     const key = name as keyof Augmentation;
-    if (key === 'flip') {
-      if (value !== undefined) throw augmentError('augment', 'flip without a value', `'${part.trim()}'`);
-      out['flip'] = true;
+    if (isFlag(key)) {
+      if (value !== undefined) throw augmentError('augment', `${key} without a value`, `'${part.trim()}'`);
+      out[key] = true;
       continue;
     }
     const number = value === undefined ? (usual[key] as number) : Number(value);
@@ -99,7 +112,7 @@ export function parseAugmentation(text: string): Augmentation {
 export function showAugmentation(a: Augmentation): string {
   const parts = (Object.keys(usual) as (keyof Augmentation)[])
     .filter(key => a[key] !== noAugmentation[key])
-    .map(key => (key === 'flip' ? key : `${key}=${a[key]}`));
+    .map(key => (isFlag(key) ? key : `${key}=${a[key]}`));
   return parts.join(',') || 'none';
 }
 
@@ -175,6 +188,7 @@ export function drawAugmentation(
     draw.box = [draw.box[0] + dx, draw.box[1] + dy, draw.box[2] + dx, draw.box[3] + dy];
   }
   if (a.flip) draw.flip = random() < 0.5;
+  if (a.alternate) draw.flip = generator(seed, `alternate/${sample}`)() < 0.5 === (epoch % 2 === 0);
   if (a.cutout > 0) {
     const side = Math.round(a.cutout * Math.min(height, width));
     const x = Math.floor(between(0, width)) - Math.floor(side / 2);

@@ -36,7 +36,7 @@ interface Decoded {
 export interface ClassifierOptions {
   /** Classes for each picture. Default 5. */
   readonly top?: number;
-  /** Crops of each picture whose probabilities are averaged: 1 (default), 5, 10 or 144. */
+  /** Crops of each picture whose probabilities are averaged: 1, 2, 5, 10 or 144. Default: as the model's card says. */
   readonly crops?: CropCount;
   /** Convolutions without Winograd's transforms: slower, with rounding errors half as large. */
   readonly exact?: boolean;
@@ -70,15 +70,14 @@ export class Classifier {
    */
   async *pictures(files: readonly string[], where: string): AsyncGenerator<Answer | Unread> {
     if (files.length === 0) return;
-    const { crops = 1 } = this.#options;
-    const few = Math.max(1, Math.floor(BATCH / crops));
+    const few = Math.max(1, Math.floor(BATCH / (this.#options.crops ?? 1)));
     const decode = (at: number) => {
       const decoded = this.#decode(files.slice(at, at + few), where);
       decoded.catch(() => {}); // met where it is awaited
       return decoded;
     };
     let next = decode(0);
-    const preprocessing = preprocessingOf(await this.#loaded, crops, where);
+    const { preprocessing, crops } = await this.#preparation(where);
     const sourceOf = (good: readonly Decoded[]): ImageSource => {
       const pixels = Buffer.concat(good.map(one => one.pixels));
       const labels = new Int32Array(good.length);
@@ -110,15 +109,24 @@ export class Classifier {
   }
 
   async #decode(files: readonly string[], where: string): Promise<(Decoded | Unread)[]> {
-    const { crops = 1, formats } = this.#options;
+    const { formats } = this.#options;
     const found: (Decoded | Unread)[] = [];
     await forEachConcurrently(files.length, async i => {
       const name = files[i]!;
       const picture = await loadPicture(name, 3, formats).catch((error: unknown) => ({ error }));
-      const preprocessing = preprocessingOf(await this.#loaded, crops, where);
+      const { preprocessing, crops } = await this.#preparation(where);
       found[i] = 'error' in picture ? { name, ...picture } : { name, pixels: cropsOf(picture, preprocessing, crops) };
     });
     return found;
+  }
+
+  /** How pictures are prepared, and the crops of each. Throws E_NO_PREPROCESSING, E_CROPS. */
+  async #preparation(where: string): Promise<{ preprocessing: Preprocessing; crops: CropCount }> {
+    const { card } = await this.#loaded;
+    if (!card.preprocessing) throw noPreprocessing(where);
+    const { crops = card.crops ?? 1 } = this.#options;
+    checkCrops(card.preprocessing, crops);
+    return { preprocessing: card.preprocessing, crops };
   }
 
   async #compile(source: Source, batch: number): Promise<Program> {
@@ -137,11 +145,4 @@ export class Classifier {
     });
     return answers;
   }
-}
-
-/** How a model's pictures are prepared. Throws E_NO_PREPROCESSING, E_CROPS. */
-function preprocessingOf({ card }: LoadedModel, crops: CropCount, where: string): Preprocessing {
-  if (!card.preprocessing) throw noPreprocessing(where);
-  checkCrops(card.preprocessing, crops);
-  return card.preprocessing;
 }

@@ -1,12 +1,14 @@
 // From samples to feeds: how batches of a data set enter a program.
 
 import type { Dataset, Split } from '../data/dataset.js';
+import { MirroredSplit } from '../data/mirrored.js';
 import type { Preprocessing } from '../data/preprocessing.js';
 import { DlcourseError } from '../errors.js';
 import { fixed, type Graph, rows, type Value } from '../graph/graph.js';
 import { augment } from '../ops/augment.js';
 import type { Data } from '../runtime/program.js';
 import { type Augmentation, drawAugmentation, noAugmentation } from './augmentation.js';
+import type { Recipe } from './recipe.js';
 
 export type Feeds = Record<string, Data>;
 
@@ -66,7 +68,10 @@ export class ImageSource implements Source {
         graph.feed('cut', rows([4])),
       );
     }
-    return augment(operands, { size: [height, width], color: this.#color, mixing: this.#mixing })[0]!;
+    return augment(operands, {
+      ...{ size: [height, width], color: this.#color, mixing: this.#mixing },
+      fill: this.augmentation.reflect ? 'reflect' : 'zero',
+    })[0]!;
   }
 
   prefetch(samples: Int32Array): void {
@@ -119,16 +124,17 @@ export class ImageSource implements Source {
   }
 }
 
-/** Both splits of a data set, the training one augmented. */
+/** Both splits of a data set, the training one augmented; with `mirrorTest`, test pictures have two crops. */
 export async function imageSources(
   dataset: Dataset,
-  augmentation: Augmentation,
+  { augmentation, mirrorTest }: Pick<Recipe, 'augmentation' | 'mirrorTest'>,
   preprocessing?: Preprocessing,
 ): Promise<{ train: ImageSource; test: ImageSource; preprocessing: Preprocessing }> {
   const how = preprocessing ?? (await dataset.preprocessing());
+  const { train, test } = dataset.splits;
   return {
-    train: new ImageSource(dataset.splits.train, how, augmentation),
-    test: new ImageSource(dataset.splits.test, how),
+    train: new ImageSource(train, how, augmentation),
+    test: new ImageSource(mirrorTest ? new MirroredSplit(test) : test, how),
     preprocessing: how,
   };
 }

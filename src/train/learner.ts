@@ -1,13 +1,13 @@
 // The library's front door: a model with its weights, and the verbs compile, fit, evaluate, predict, save, load.
 
 import type { Dataset } from '../data/dataset.js';
+import { MirroredSplit } from '../data/mirrored.js';
 import { DlcourseError } from '../errors.js';
 import type { Model } from '../layers/model.js';
 import { FORMAT, loadModel, type ModelCard, saveModel } from '../models/file.js';
 import { type Cut, withCut } from '../models/pictures.js';
 import { defineState } from '../models/weights.js';
 import { Program, Store } from '../runtime/program.js';
-import { noAugmentation } from './augmentation.js';
 import { type Answer, Classifier, type ClassifierOptions } from './classify.js';
 import { ArraySource, ImageSource, imageSources, type Source } from './inputs.js';
 import { type EpochRecord, type LoopEvent, trainLoop } from './loop.js';
@@ -15,6 +15,7 @@ import type { Evaluation } from './metrics.js';
 import { makeRecipe, type Recipe } from './recipe.js';
 import { evaluationGraph } from './step.js';
 import { evaluate, forEachBatch, Training } from './training.js';
+import { whiten } from './whiten.js';
 
 /** Rows in memory with their targets: x n×(model input), channels innermost; y class indices or target values. */
 export interface Arrays {
@@ -64,11 +65,16 @@ export class Learner {
    */
   async fit(data: Dataset | Arrays, options: FitOptions = {}): Promise<EpochRecord[]> {
     const sources = await this.#sources(data, options.test);
+    const { train } = sources;
+    if (this.recipe.whiten) {
+      if (!(train instanceof ImageSource)) throw whitensArrays();
+      await whiten(this.model, this.store, train, this.recipe.seed);
+    }
     const training = new Training({
       model: this.model,
       store: this.store,
       recipe: this.recipe,
-      train: sources.train,
+      train,
       classes: this.classes,
       ...(sources.test ? { test: sources.test } : {}),
       ...(options.trainable ? { trainable: options.trainable } : {}),
@@ -76,7 +82,9 @@ export class Learner {
     });
     const history: EpochRecord[] = [];
     const evaluated = sources.test?.labels !== undefined;
-    for await (const event of trainLoop(training, { history, patience: this.recipe.patience, evaluate: evaluated })) {
+    for await (const event of trainLoop(training, {
+      ...{ history, patience: this.recipe.patience, testEvery: this.recipe.testEvery, evaluate: evaluated },
+    })) {
       options.onEvent?.(event);
       options.signal?.throwIfAborted();
     }
@@ -85,8 +93,10 @@ export class Learner {
 
   async #sources(data: Dataset | Arrays, test: Arrays | undefined): Promise<{ train: Source; test?: Source }> {
     if ('splits' in data) {
-      const sources = await imageSources(data, this.recipe.augmentation, this.#card.preprocessing);
-      this.#card = { ...this.#card, classes: data.classes, preprocessing: sources.preprocessing };
+      const sources = await imageSources(data, this.recipe, this.#card.preprocessing);
+      const { preprocessing } = sources;
+      const crops = this.recipe.mirrorTest ? { crops: 2 as const } : {};
+      this.#card = { ...this.#card, classes: data.classes, preprocessing, ...crops };
       return sources.test.length > 0 ? sources : { train: sources.train };
     }
     return { train: this.#arrays(data), ...(test ? { test: this.#arrays(test) } : {}) };
@@ -105,7 +115,10 @@ export class Learner {
   async evaluate(data: Dataset | Arrays): Promise<Evaluation> {
     const source =
       'splits' in data
-        ? new ImageSource(data.splits.test, this.#card.preprocessing ?? (await data.preprocessing()), noAugmentation)
+        ? new ImageSource(
+            this.#card.crops === 2 ? new MirroredSplit(data.splits.test) : data.splits.test,
+            this.#card.preprocessing ?? (await data.preprocessing()),
+          )
         : this.#arrays(data);
     if (!source.labels) throw needsLabels();
     const program = this.#evaluator(source);
@@ -172,6 +185,15 @@ export class Learner {
     await saveModel(path, { model: this.model, card: this.#card, store: this.store }, options);
   }
 }
+
+const whitensArrays = (): DlcourseError =>
+  new DlcourseError({
+    code: 'E_WHITEN',
+    class: 'usage',
+    where: 'fit',
+    problem: 'expected a data set of images, got rows in memory',
+    hint: 'leave whitening out',
+  });
 
 const needsLabels = (): DlcourseError =>
   new DlcourseError({

@@ -22,6 +22,8 @@ export interface LoopOptions {
   /** Epochs so far; grows. */
   readonly history: EpochRecord[];
   readonly patience: number;
+  /** Epochs from one evaluation to the next; the last epoch has one anyway. Default 1. */
+  readonly testEvery?: number;
   readonly evaluate: boolean;
   /** Stops an evaluation that is under way: the loop then ends before its epoch is recorded. */
   readonly signal?: AbortSignal;
@@ -39,7 +41,7 @@ export function bestEpoch(history: readonly EpochRecord[]): EpochRecord | undefi
  * A checkpoint of a training whose last epoch is complete continues at the next one.
  */
 export async function* trainLoop(training: Training, options: LoopOptions): AsyncGenerator<LoopEvent> {
-  const { history, patience } = options;
+  const { history, patience, testEvery = 1 } = options;
   // Asked before each epoch, so that a resumed training stops where the uninterrupted one did.
   const patient = (): boolean => {
     const best = bestEpoch(history);
@@ -50,7 +52,8 @@ export async function* trainLoop(training: Training, options: LoopOptions): Asyn
     const { epoch, step, lossSum, hits, samples } = training.position;
     let evaluation: Evaluation | undefined;
     try {
-      if (options.evaluate) evaluation = await training.evaluate(undefined, undefined, options.signal);
+      const due = (epoch + 1) % testEvery === 0 || training.done;
+      if (options.evaluate && due) evaluation = await training.evaluate(undefined, undefined, options.signal);
     } catch (error) {
       if (options.signal?.aborted) return;
       throw error;

@@ -26,14 +26,28 @@ export interface Recipe extends OptimizerOptions {
   readonly weightDecay: number;
   /** Norms and biases do not decay. */
   readonly exemptNorms: boolean;
+  /** Factor of the learning rate for the biases of norms; a step decays them as much as all others (Page 2018). */
+  readonly biasLr: number;
   readonly schedule: ScheduleOptions;
   readonly augmentation: Augmentation;
   /** Share of each target spread over all classes. */
   readonly labelSmoothing: number;
   /** Decay of the moving average of all tensors, 0 for none. */
   readonly ema: number;
+  /**
+   * Every five steps, slow weights take in the trained ones, which go on from there (Zhang et al. 2019, Lookahead). This
+   * share of the slow weights stays at the end; at first nothing, then in proportion to the cube of the share of the run
+   * that is done (Jordan 2024, section 3.4). 0 for none.
+   */
+  readonly lookahead: number;
   /** Largest gradient norm, 0 for no limit. */
   readonly clip: number;
+  /** The first convolution whitens patches of the training images and keeps its weights, see `whiten`. */
+  readonly whiten: boolean;
+  /** The answers to a test picture and to its mirror image are averaged. */
+  readonly mirrorTest: boolean;
+  /** Epochs from one evaluation to the next; the last epoch has one anyway. */
+  readonly testEvery: number;
   /** Stop after this many epochs without a better test loss, 0 for never. */
   readonly patience: number;
   /** Convolutions without Winograd's transforms: slower, with rounding errors half as large. */
@@ -57,11 +71,16 @@ export const defaultRecipe: Recipe = {
   unfreezeAfter: 0,
   weightDecay: optimizers.sgd.defaults.weightDecay,
   exemptNorms: false,
+  biasLr: 1,
   schedule: defaultSchedule,
   augmentation: noAugmentation,
   labelSmoothing: 0,
   ema: 0,
+  lookahead: 0,
   clip: 0,
+  whiten: false,
+  mirrorTest: false,
+  testEvery: 1,
   patience: 0,
   exact: false,
   checkpointActivations: false,
@@ -77,7 +96,7 @@ export function makeRecipe(given: Partial<Recipe> = {}): Recipe {
   const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   const recipe: Recipe = { ...defaultRecipe, ...constants, lr, weightDecay, ...known };
   scheduleNamed(recipe.schedule.name);
-  type Count = 'epochs' | 'batchSize' | 'accumulate' | 'seed' | 'patience' | 'threads' | 'unfreezeAfter';
+  type Count = 'epochs' | 'batchSize' | 'accumulate' | 'seed' | 'patience' | 'testEvery' | 'threads' | 'unfreezeAfter';
   const whole = (field: Count, low: number): void => {
     if (!(Number.isSafeInteger(recipe[field]) && recipe[field]! >= low)) {
       throw recipeError(field, `a whole number of at least ${low}`, recipe[field]);
@@ -88,6 +107,7 @@ export function makeRecipe(given: Partial<Recipe> = {}): Recipe {
   whole('accumulate', 1);
   whole('seed', 0);
   whole('patience', 0);
+  whole('testEvery', 1);
   whole('unfreezeAfter', 0);
   if (recipe.batchSize % recipe.accumulate !== 0) {
     throw recipeError('batchSize', `a multiple of ${recipe.accumulate} micro-batches`, recipe.batchSize);
@@ -108,6 +128,8 @@ export function makeRecipe(given: Partial<Recipe> = {}): Recipe {
   within('momentum', 0, 1, true);
   within('labelSmoothing', 0, 1, true);
   within('ema', 0, 1, true);
+  within('lookahead', 0, 1, true);
+  within('biasLr', 0, 1e6);
   within('clip', 0, 1e30);
   within('beta1', 0, 1, true);
   within('beta2', 0, 1, true);
@@ -122,13 +144,16 @@ function checkSchedule(schedule: ScheduleOptions): void {
   const check = (field: keyof ScheduleOptions, fits: boolean, expected: string): void => {
     if (!fits) throw recipeError(`schedule.${field}`, expected, JSON.stringify(schedule[field]));
   };
-  const { warmup, stepEpochs, milestones, gamma, power, rise } = schedule;
+  const share = 'a number from 0 to 1';
+  const { warmup, stepEpochs, milestones, gamma, power, rise, first, last } = schedule;
   check('warmup', warmup >= 0 && warmup <= 1e6, 'a number of epochs');
   check('stepEpochs', Number.isSafeInteger(stepEpochs) && stepEpochs >= 1, 'a whole number of epochs');
   check('milestones', Array.isArray(milestones) && milestones.every(m => m >= 0 && m <= 1e6), 'numbers of epochs');
-  check('gamma', gamma >= 0 && gamma <= 1, 'a number from 0 to 1');
+  check('gamma', gamma >= 0 && gamma <= 1, share);
   check('power', power >= 0 && power <= 100, 'a number from 0 to 100');
-  check('rise', rise >= 0 && rise <= 1, 'a number from 0 to 1');
+  check('rise', rise >= 0 && rise <= 1, share);
+  check('first', first >= 0 && first <= 1, share);
+  check('last', last >= 0 && last <= 1, share);
 }
 
 const recipeError = (where: string, expected: string, got: unknown): DlcourseError =>

@@ -36,6 +36,16 @@ export interface PublishedRecipe {
   readonly labelSmoothing?: number;
   readonly ema?: number;
   readonly clip?: number;
+  /** The triangular schedule's, and the share of the run in which its rate rises. */
+  readonly rise?: number;
+  readonly first?: number;
+  readonly last?: number;
+  readonly biasLr?: number;
+  readonly lookahead?: number;
+  readonly whiten?: boolean;
+  readonly mirrorTest?: boolean;
+  /** From one evaluation to the next, in the unit of `length`. */
+  readonly testEvery?: number;
   /** Before the classifier, where the network as it is built has none. */
   readonly dropout?: number;
   readonly initialisation?: string;
@@ -52,6 +62,34 @@ const inceptionCrops = 'resized=0.08,flip';
 const torchCrops = 'resized=0.08,flip,jitter=0.4,lighting=0.1';
 /** RMSprop as Inception-v3 has it. Its ε is within the root in TensorFlow, behind it here. */
 const rmsprop = { optimizer: 'rmsprop', alpha: 0.9, epsilon: 1, momentum: 0.9 } as const;
+
+/**
+ * Jordan 2024, 94% on CIFAR-10 in 3.29 seconds on a single GPU, listing 4. Its rate of 11.5 a thousand steps of 1024
+ * pictures and its decay of 0.0153 are stated apart from momentum: SGD's are the 1 + 1/(1 − 0.85)th part.
+ */
+export const fastRecipe: PublishedRecipe = {
+  networks: 'airbench94',
+  source: 'Jordan 2024, section 3 and listing 4',
+  length: 10,
+  batchSize: 1024,
+  optimizer: 'sgd',
+  lr: 11.5 / (1 + 1 / 0.15),
+  momentum: 0.85,
+  nesterov: true,
+  weightDecay: 0.0153 / 11.5,
+  biasLr: 64,
+  lookahead: 0.95 ** 5,
+  schedule: 'triangular',
+  rise: 0.23,
+  first: 0.2,
+  last: 0.07,
+  shift: 2 / 32,
+  augment: 'reflect,alternate',
+  labelSmoothing: 0.2,
+  whiten: true,
+  mirrorTest: true,
+  testEvery: 10,
+};
 
 /** One row for each published training. Plateaus are told as when they came, or as equal parts of the run. */
 export const publishedRecipes: readonly PublishedRecipe[] = [
@@ -408,6 +446,7 @@ export const publishedRecipes: readonly PublishedRecipe[] = [
     schedule: 'linear',
     augment: 'resized=0.25,flip',
   },
+  fastRecipe,
 ];
 
 /** Huang et al. 2016, Deep networks with stochastic depth, section 4: for any residual network. */
@@ -426,7 +465,10 @@ export const stochasticDepthRecipe: PublishedRecipe = {
   stochasticDepth: 0.5,
 };
 
-export const recipeNames = ['quick', 'paper', 'stochastic_depth'] as const;
+/** The network that the fast recipe is for. */
+export const fastNetwork = 'airbench94';
+
+export const recipeNames = ['quick', 'fast', 'paper', 'stochastic_depth'] as const;
 export type RecipeName = (typeof recipeNames)[number];
 
 /** What a recipe is fitted to. */
@@ -499,6 +541,15 @@ export function fittedRecipe(row: PublishedRecipe, at: Occasion): WrittenRecipe 
     labelSmoothing: row.labelSmoothing,
     ema: row.ema,
     clip: row.clip,
+    rise: row.rise,
+    first: row.first,
+    last: row.last,
+    biasLr: row.biasLr,
+    lookahead: row.lookahead,
+    whiten: row.whiten,
+    mirrorTest: row.mirrorTest,
+    testEvery:
+      row.testEvery === undefined ? undefined : Math.max(1, Math.round((row.testEvery / row.length) * at.epochs)),
     dropout: row.dropout,
     initialisation: row.initialisation,
     stochasticDepth: row.stochasticDepth,

@@ -30,6 +30,7 @@ import { augmentedPicture } from './picture.js';
 import type { Recipe } from './recipe.js';
 import type { StepReport } from './training.js';
 import { Training } from './training.js';
+import { whiten } from './whiten.js';
 
 export interface RunSettings {
   /** Folder of the run. */
@@ -129,13 +130,13 @@ export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent,
   const resumed = settings.resume ? await openResumed(folder, isa) : undefined;
   for (const text of resumed?.notices ?? []) yield { kind: 'notice', text };
 
-  const sources = await imageSources(dataset, recipe.augmentation, resumed?.card.preprocessing);
+  const sources = await imageSources(dataset, recipe, resumed?.card.preprocessing);
   const data: DataIdentity = {
     source: settings.source,
     name: dataset.name,
     fingerprint: dataset.fingerprint(),
     trainImages: sources.train.length,
-    testImages: sources.test.length,
+    testImages: sources.test.length / sources.test.crops,
   };
   if (resumed) checkSameData(folder, resumed.record.data, data);
   const card: ModelCard = resumed?.card ?? {
@@ -143,6 +144,7 @@ export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent,
     model: model.config,
     classes: dataset.classes,
     preprocessing: sources.preprocessing,
+    ...(recipe.mirrorTest ? { crops: 2 } : {}),
     data: dataset.name,
   };
   const init = resumed ? undefined : settings.init;
@@ -151,6 +153,8 @@ export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent,
     yield { kind: 'initial', ...names };
   }
   const store = init?.store ?? new Store();
+  if (recipe.whiten && init) throw whitensWhatIsGiven();
+  if (recipe.whiten && !resumed) await whiten(model, store, sources.train, recipe.seed);
   const training = new Training({
     model,
     store,
@@ -216,7 +220,7 @@ export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent,
   let trained = 0;
   let evaluation: Evaluation | undefined;
   const options = {
-    ...{ history, patience: recipe.patience, evaluate: sources.test.length > 0 },
+    ...{ history, patience: recipe.patience, testEvery: recipe.testEvery, evaluate: sources.test.length > 0 },
     ...(signal ? { signal } : {}),
   };
   for await (const event of trainLoop(training, options)) {
@@ -365,6 +369,15 @@ export async function weightsOfRun(folder: string): Promise<string> {
   if (existsSync(final)) return final;
   return (await requireCheckpoint(join(folder, files.checkpoints))).generation.path;
 }
+
+const whitensWhatIsGiven = (): DlcourseError =>
+  new DlcourseError({
+    code: 'E_WHITEN',
+    class: 'usage',
+    where: 'whiten',
+    problem: 'expected a model that begins anew, got weights to begin with',
+    hint: 'leave whitening out: the first convolution has its weights',
+  });
 
 const interrupted = (folder: string, step: number): DlcourseError =>
   new DlcourseError({

@@ -11,6 +11,7 @@ export const scheduleNames = [
   'exponential',
   'cosine',
   'one_cycle',
+  'triangular',
 ] as const;
 export type ScheduleName = (typeof scheduleNames)[number];
 
@@ -26,8 +27,11 @@ export interface ScheduleOptions {
   readonly gamma: number;
   /** `polynomial`: exponent of the share that is left. */
   readonly power: number;
-  /** `one_cycle`: share of all steps in which the rate rises. */
+  /** `one_cycle`, `triangular`: share of all steps in which the rate rises. */
   readonly rise: number;
+  /** `triangular`: factors at the beginning and at the end. */
+  readonly first: number;
+  readonly last: number;
 }
 
 export const defaultSchedule: ScheduleOptions = {
@@ -38,6 +42,8 @@ export const defaultSchedule: ScheduleOptions = {
   gamma: 0.1,
   power: 1,
   rise: 0.3,
+  first: 0,
+  last: 0,
 };
 
 /** Throws E_SCHEDULE with the nearest name. */
@@ -62,6 +68,8 @@ const cosine = (from: number, to: number, t: number): number => to + ((from - to
  * - `cosine`: half a cosine from 1 to 0 (Loshchilov & Hutter 2016, without restarts)
  * - `one_cycle`: from 1/25 up to 1 in the first `rise` of the steps, down to 1/250,000, both by cosine
  *   (Smith & Topin 2017, in PyTorch's form)
+ * - `triangular`: from `first` up to 1 in the first `rise` of the steps, down to `last`, both in straight lines
+ *   (Smith 2015)
  */
 export function scheduleFactor(options: ScheduleOptions, step: number, total: number, perEpoch: number): number {
   const warmupSteps = options.warmup * perEpoch;
@@ -87,6 +95,10 @@ export function scheduleFactor(options: ScheduleOptions, step: number, total: nu
       const peak = options.rise * total - 1;
       if (step <= peak) return cosine(1 / 25, 1, step / Math.max(peak, 1));
       return cosine(1, 1 / 250_000, (step - peak) / Math.max(1, total - 1 - peak));
+    }
+    case 'triangular': {
+      const { rise, first, last } = options;
+      return done < rise ? first + ((1 - first) * done) / rise : 1 - ((1 - last) * (done - rise)) / (1 - rise);
     }
   }
 }

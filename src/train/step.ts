@@ -24,6 +24,8 @@ export interface ParameterGroup {
   /** Has the backbone's learning rate. */
   readonly backbone: boolean;
   readonly decays: boolean;
+  /** Biases of norms. */
+  readonly bias: boolean;
   /** Is trained only since the rest was unfrozen. */
   readonly late: boolean;
 }
@@ -39,6 +41,8 @@ export interface StepOptions {
   readonly groups: readonly ParameterGroup[];
   /** Keep an exponential moving average of all tensors. */
   readonly ema: boolean;
+  /** Keep slow weights, see Recipe. */
+  readonly lookahead?: boolean;
   /** Micro-batches a step. */
   readonly accumulate: number;
   /** Weight of the loss at each named output; those not named have what the model says, or 1. */
@@ -59,6 +63,8 @@ export interface TrainingGraph {
 export const slotName = (slot: string, parameter: string): string => `optimizer/${slot}/${parameter}`;
 /** Name in the store of the moving average of a tensor. */
 export const emaName = (name: string): string => `ema/${name}`;
+/** Name in the store of the slow weights of a tensor. */
+export const slowName = (name: string): string => `lookahead/${name}`;
 
 /** Levels of the binary tree that sums `count` micro-batches. */
 const levels = (count: number): number => Math.floor(Math.log2(count)) + 1;
@@ -67,7 +73,8 @@ const levels = (count: number): number => Math.floor(Math.log2(count)) + 1;
  * Feeds: those of `input`; labels, partner_labels (i32[n]) and mix (f32[n]), or target for the other losses; random
  * (i32[4]) and progress (f32[1], the share of all steps that is done), where layers want them; `lr.<group>`,
  * `decay.<group>`, the optimizer's scalars (`step.<group>` counts the steps in which a group was trained), `clip` (largest
- * gradient norm, 0 = off), `ema_decay`,
+ * gradient norm, 0 = off), `ema_decay`, `slow_keep` and `fast_keep` (what stays of the slow weights, and of the trained
+ * ones),
  * `loss_weight` (f32[1], 1 where all micro-batches are of one size), `micro`, `micros` (i32[1], index of the micro-batch
  * and how many the step has), `keep_statistics` (f32[1], 0 in the first micro-batch, then 1).
  * Results: loss f32[1], norm f32[1], and hit i32[n] for cross-entropy.
@@ -163,16 +170,21 @@ export function trainingGraph(options: StepOptions): TrainingGraph {
     kind.update(scalars, operands, options.optimizerOptions);
   }
   follow(graph, followers);
-  if (options.ema) {
-    // What does not change is its own average, to the byte: it is left alone.
-    const moving = new Set([...trained.map(p => graph.state.get(p.name)!), ...built.follows.map(f => f.statistic)]);
-    const known = model.state.filter(s => graph.state.has(s.name));
-    for (const s of known) state.push({ ...s, name: emaName(s.name) });
-    const pairs = known
+  // What does not change is its own average, to the byte: it is left alone.
+  const moving = new Set([...trained.map(p => graph.state.get(p.name)!), ...built.follows.map(f => f.statistic)]);
+  const known = model.state.filter(s => graph.state.has(s.name));
+  const averaged = (nameOf: (name: string) => string): [average: Value, value: Value][] => {
+    for (const s of known) state.push({ ...s, name: nameOf(s.name) });
+    return known
       .filter(s => moving.has(graph.state.get(s.name)!))
-      .flatMap(s => [graph.fromStore(emaName(s.name), fixed(s.shape)), graph.state.get(s.name)!]);
-    ema([graph.feed('ema_decay', fixed([1])), ...pairs]);
+      .map(s => [graph.fromStore(nameOf(s.name), fixed(s.shape)), graph.state.get(s.name)!]);
+  };
+  if (options.lookahead) {
+    const pairs = averaged(slowName);
+    ema([graph.feed('slow_keep', fixed([1])), ...pairs.flat()]);
+    ema([graph.feed('fast_keep', fixed([1])), ...pairs.flatMap(([slow, fast]) => [fast, slow])]);
   }
+  if (options.ema) ema([graph.feed('ema_decay', fixed([1])), ...averaged(emaName).flat()]);
   return { graph, state, forward };
 }
 
@@ -287,6 +299,8 @@ export function evaluationGraph(model: Model, input: (graph: Graph) => Value, av
 
 export interface Grouping {
   readonly exemptNorms?: boolean;
+  /** Biases of norms are a group of their own. */
+  readonly biases?: boolean;
   /** Tensors that are trained. Default: all. */
   readonly trainable?: (name: string) => boolean;
   /** Tensors with the backbone's learning rate. Default: none. */
@@ -300,7 +314,7 @@ const none = (): boolean => false;
 /** The trained parameters of a model by learning rate, decay and beginning; norms and biases do not decay if exempt. */
 export function parameterGroups(
   model: Model,
-  { exemptNorms = false, trainable = () => true, backbone = none, late = none }: Grouping = {},
+  { exemptNorms = false, biases = false, trainable = () => true, backbone = none, late = none }: Grouping = {},
 ): ParameterGroup[] {
   const groups = new Map<string, ParameterGroup & { parameters: StateSpec[] }>();
   for (const spec of model.state) {
@@ -308,9 +322,15 @@ export function parameterGroups(
     const kind = {
       backbone: backbone(spec.name),
       decays: !(exemptNorms && spec.role !== 'weight'),
+      bias: biases && spec.role === 'norm' && spec.name.endsWith('bias'),
       late: late(spec.name),
     };
-    const parts = [kind.late && 'late', kind.backbone && 'backbone', kind.decays ? 'weights' : 'exempt'];
+    const parts = [
+      kind.late && 'late',
+      kind.backbone && 'backbone',
+      kind.bias && 'bias',
+      kind.decays ? 'weights' : 'exempt',
+    ];
     const name = parts.filter(Boolean).join('.');
     const group = groups.get(name) ?? { name, ...kind, parameters: [] };
     groups.set(name, group);

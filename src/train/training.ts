@@ -15,7 +15,16 @@ import { averageScores, Counts, type Evaluation } from './metrics.js';
 import { epochOrder } from './order.js';
 import type { Recipe } from './recipe.js';
 import { scheduleFactor } from './schedule.js';
-import { evaluationGraph, firstNotFinite, parameterGroups, type StepOptions, trainingGraph } from './step.js';
+import {
+  emaName,
+  evaluationGraph,
+  firstNotFinite,
+  parameterGroups,
+  type StepOptions,
+  slowName,
+  trainingGraph,
+} from './step.js';
+import { whitenedTensor } from './whiten.js';
 
 /** Where a training stands: everything that is not a tensor. */
 export interface Position {
@@ -57,6 +66,9 @@ export interface TrainingSetup {
   readonly outputWeights?: Readonly<Record<string, number>>;
   readonly isa?: string;
 }
+
+/** From one meeting of slow and trained weights to the next (Zhang et al. 2019, section 4). */
+const LOOKAHEAD_STEPS = 5;
 
 const SEGMENTS_AFTER = ['reduce', 'check', 'commit'];
 
@@ -110,7 +122,8 @@ export class Training {
     requireMemory(`training ${model.name} on batches of ${batch}`, bytes, () => this.#whatFits());
     defineState(store, model.state, recipe.seed);
     this.#phase = this.#enter(first);
-    if (recipe.ema > 0) this.#copyToAverages();
+    if (recipe.ema > 0) this.#copyTo(emaName);
+    if (recipe.lookahead > 0) this.#copyTo(slowName);
   }
 
   /** Where the training stands. To set it is to go on from there: the phase is then that of its epoch. */
@@ -194,7 +207,8 @@ export class Training {
     const { model, recipe, train, outputWeights, isa, trainable: may = () => true } = this.#setup;
     const late = begins > 0 ? this.#frozen : new Set<string>();
     const frozen = begins > 0 ? new Set<string>() : this.#frozen;
-    const trainable = (name: string): boolean => may(name) && !frozen.has(name);
+    const whitening = recipe.whiten ? whitenedTensor(model).name : undefined;
+    const trainable = (name: string): boolean => may(name) && !frozen.has(name) && name !== whitening;
     const heads = recipe.backboneLr === undefined ? undefined : headTensors(model);
     const options: StepOptions = {
       model: withFrozenNorms(model, trainable),
@@ -205,11 +219,13 @@ export class Training {
       optimizerOptions: recipe,
       groups: parameterGroups(model, {
         exemptNorms: recipe.exemptNorms,
+        biases: recipe.biasLr !== 1,
         trainable,
         late: name => late.has(name),
         ...(heads ? { backbone: (name: string) => !heads.has(name) } : {}),
       }),
       ema: recipe.ema > 0,
+      lookahead: recipe.lookahead > 0,
       accumulate: recipe.accumulate,
       ...(outputWeights ? { outputWeights } : {}),
     };
@@ -253,10 +269,10 @@ export class Training {
     return this.#phase.plan;
   }
 
-  /** Moving averages begin as the tensors that they follow. */
-  #copyToAverages(): void {
+  /** Averages begin as the tensors that they follow. */
+  #copyTo(nameOf: (name: string) => string): void {
     const { model, store } = this.#setup;
-    for (const spec of model.state) store.write(`ema/${spec.name}`, store.read(spec.name));
+    for (const spec of model.state) store.write(nameOf(spec.name), store.read(spec.name));
   }
 
   get done(): boolean {
@@ -309,9 +325,9 @@ export class Training {
     const { recipe } = this.#setup;
     const { step } = this.position;
     const f32 = (value: number): Float32Array => Float32Array.of(value);
-    const groups = this.#phase.options.groups.flatMap(({ name, backbone, decays, late }) => [
-      [`lr.${name}`, f32(this.learningRate(step, backbone))],
-      [`decay.${name}`, f32(decays ? recipe.weightDecay : 0)],
+    const groups = this.#phase.options.groups.flatMap(({ name, backbone, decays, bias, late }) => [
+      [`lr.${name}`, f32(this.learningRate(step, backbone) * (bias ? recipe.biasLr : 1))],
+      [`decay.${name}`, f32(decays ? recipe.weightDecay / (bias ? recipe.biasLr : 1) : 0)],
       [`step.${name}`, f32(step + 1 - (late ? this.#phase.begins * this.stepsPerEpoch : 0))],
     ]);
     return {
@@ -324,9 +340,17 @@ export class Training {
       clip: f32(recipe.clip),
       // Averages of the first steps follow closely (as in TensorFlow's ExponentialMovingAverage).
       ema_decay: f32(Math.min(recipe.ema, (1 + step) / (10 + step))),
+      ...this.#lookahead(step + 1),
       progress: f32(step / this.totalSteps),
       random: Int32Array.of(recipe.seed | 0, Math.floor(recipe.seed / 2 ** 32) | 0, step, samplesBefore),
     };
+  }
+
+  /** What stays of the slow and of the trained weights after so many steps: between two meetings, all. */
+  #lookahead(done: number): Feeds {
+    const meet = done % LOOKAHEAD_STEPS === 0 || done === this.totalSteps;
+    const slow = this.#setup.recipe.lookahead * (done / this.totalSteps) ** 3;
+    return { slow_keep: Float32Array.of(meet ? slow : 1), fast_keep: Float32Array.of(meet ? 0 : 1) };
   }
 
   /** Rate of the heads in a step, or of the backbone: the schedule scales both. */

@@ -146,6 +146,7 @@ const files: readonly { names: readonly string[]; load: () => Promise<{ default:
     names: ['0_5', '1_0', '1_5', '2_0'].map(width => `shufflenet_v2_x${width}`),
     load: () => import('./shufflenet_v2.js'),
   },
+  { names: ['airbench94'], load: () => import('./airbench.js') },
 ];
 
 export const networkNames: readonly string[] = files.flatMap(file => file.names);

@@ -240,7 +240,7 @@ describe('values by hand', () => {
 
 describe('initial values', () => {
   const spreadOf = (name: Parameters<typeof weightInitializer>[0], fanIn: number, fanOut: number) => {
-    const values = initialValues(weightInitializer(name, fanIn, fanOut), 40_000, 1, 'w');
+    const values = initialValues(weightInitializer(name, [1, 1, fanIn, fanOut]), fanIn * fanOut, 1, 'w');
     const mean = values.reduce((a, b) => a + b, 0) / values.length;
     return {
       mean,
@@ -249,13 +249,13 @@ describe('initial values', () => {
     };
   };
   test.each([
-    ['default', 1 / Math.sqrt(3 * 50)],
-    ['kaiming_normal', Math.sqrt(2 / 50)],
-    ['kaiming_fan_out', Math.sqrt(2 / 200)],
-    ['xavier_uniform', Math.sqrt(2 / 250)],
+    ['default', 1 / Math.sqrt(3 * 150)],
+    ['kaiming_normal', Math.sqrt(2 / 150)],
+    ['kaiming_fan_out', Math.sqrt(2 / 600)],
+    ['xavier_uniform', Math.sqrt(2 / 750)],
     ['normal_0.01', 0.01],
   ] as const)('%s has its standard deviation', (name, std) => {
-    const found = spreadOf(name, 50, 200);
+    const found = spreadOf(name, 150, 600);
     expect(Math.abs(found.mean)).toBeLessThan(0.03 * std);
     expect(Math.abs(found.std / std - 1)).toBeLessThan(0.02);
   });
@@ -275,6 +275,23 @@ describe('initial values', () => {
     );
     const bias = store.read('conv2d.bias') as Float32Array;
     expect(Math.max(...bias.map(Math.abs)) <= (init === 'default' ? 1 / 12 : 0)).toBe(true);
+  });
+
+  test('partial identity: the first outputs are the middle pixels of the inputs', async () => {
+    for (const [inputs, outputs, kernel, middle] of [
+      [2, 5, 3, 4],
+      [4, 3, 2, 3],
+    ] as const) {
+      const { store } = compile(
+        Model.from([4, 4, inputs], conv2d(outputs, kernel, { init: 'partial_identity', bias: false })),
+      );
+      const weights = store.read('conv2d.weight') as Float32Array;
+      weights.forEach((w, i) => {
+        const [o, c, tap] = [i % outputs, Math.floor(i / outputs) % inputs, Math.floor(i / outputs / inputs)];
+        if (o < inputs) expect(w).toBe(c === o && tap === middle ? 1 : 0);
+        else expect(Math.abs(w)).toBeLessThanOrEqual(1 / Math.sqrt(inputs * kernel ** 2));
+      });
+    }
   });
 
   test('biases begin where they are told to', () => {

@@ -53,6 +53,11 @@ describe('schedules', () => {
       ],
     ],
     [
+      'numpy.interp(arange(8), [0, 2, 8], [0.2, 1, 0.07])',
+      factors({ name: 'triangular', rise: 0.25, first: 0.2, last: 0.07 }, 8),
+      [0.2, 0.6, 1, 0.845, 0.69, 0.535, 0.38, 0.225],
+    ],
+    [
       'LinearLR(start_factor=1, end_factor=0, total_iters=8)',
       factors({ name: 'linear' }, 8),
       [1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125],
@@ -311,6 +316,8 @@ describe('recipes', () => {
     { schedule: { ...defaultSchedule, power: -1 } },
     { schedule: { ...defaultSchedule, warmup: -1 } },
     { schedule: { ...defaultSchedule, rise: 2 } },
+    { schedule: { ...defaultSchedule, first: -1 } },
+    { schedule: { ...defaultSchedule, last: 2 } },
     { schedule: { ...defaultSchedule, stepEpochs: 0 } },
     { schedule: { ...defaultSchedule, gamma: Number.NaN } },
     { schedule: { ...defaultSchedule, milestones: [Number.NaN] } },
