@@ -107,7 +107,7 @@ export const trainSettings = {
     'one_cycle, triangular: share of the run in which the rate rises (default: 0.3)',
     real(0, 1),
   ),
-  first: setting('--first <x>', 'triangular: factor of the rate at the beginning (default: 0)', real(0, 1)),
+  first: setting('--first <x>', 'triangular: factor of the rate at the beginning (default: 0.04)', real(0, 1)),
   last: setting('--last <x>', 'triangular: factor of the rate at the end (default: 0)', real(0, 1)),
   augment: setting(
     '--augment <list>',

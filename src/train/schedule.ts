@@ -42,7 +42,7 @@ export const defaultSchedule: ScheduleOptions = {
   gamma: 0.1,
   power: 1,
   rise: 0.3,
-  first: 0,
+  first: 0.04,
   last: 0,
 };
 

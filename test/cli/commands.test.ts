@@ -91,6 +91,41 @@ describe('train', () => {
     expect(json(await dlcourse(bench, { cwd, env: less })).error).toMatchObject({ code: 'E_MEMORY', exit: 71 });
   });
 
+  test('--recipe fast brings its network and its epochs; eval tests as it did', async () => {
+    const args = [
+      'train',
+      '--data',
+      'small',
+      '--recipe',
+      'fast',
+      '--batch-size',
+      '20',
+      '--epochs',
+      '2',
+      '--name',
+      'fast',
+    ];
+    const { status, stderr, stdout } = await run(...args, '--json');
+    expect(status).toBe(0);
+    expect(stderr).toMatch(
+      /^recipe fast, after Jordan 2024.*epochs 2 \(flag\).*whiten true, mirrorTest true, testEvery 2/,
+    );
+    const report = JSON.parse(stdout);
+    expect(report).toMatchObject({ model: 'airbench94', epochs: 2, test: { images: 20 } });
+    expect(JSON.parse(read('runs/fast/config.json').toString())).toMatchObject({
+      values: { model: 'airbench94', epochs: 2, lookahead: expect.closeTo(0.95 ** 5) },
+      origins: { model: 'recipe', epochs: 'flag' },
+    });
+    const evaluated = json(await run('eval', 'runs/fast', '--json'));
+    expect(evaluated).toMatchObject({ images: 20, top1: report.test.top1 });
+    expect(evaluated.loss).toBeCloseTo(report.test.loss, 5);
+    const once = json(await run('eval', 'runs/fast', '--crops', '1', '--json'));
+    expect(once.loss).not.toBeCloseTo(report.test.loss, 5);
+    const given = await run(...args.slice(0, -1), 'again', '--init', 'runs/fast', '--json');
+    expect(given.status).toBe(2);
+    expect(JSON.parse(given.stdout).error).toMatchObject({ code: 'E_WHITEN' });
+  });
+
   test('fills the run folder', () => {
     const names = readdirSync(join(cwd, 'runs/lenet5-small-1'));
     const wanted = ['augmented.png', 'checkpoints', 'config.json', 'confusion.svg', 'curves.svg'];

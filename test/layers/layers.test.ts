@@ -38,6 +38,7 @@ import {
   residual,
   residualSum,
   resize,
+  scaleBy,
   scaleChannels,
   seq,
   slice,
@@ -82,6 +83,7 @@ const cases: Record<string, LayerCase[]> = {
   scale_channels: [image, sequence].map(input =>
     on(input, x => scaleChannels(x, activate('sigmoid')(globalAvgPool()(x)))),
   ),
+  scale: [on(image, scaleBy(0.3)), on(vector, x => tanh()(scaleBy(-2)(x)))],
   concat: [
     on(image, x => concat(tanh()(x), x, relu()(x))),
     on(sequence, x => concat(x, tanh()(x))),
@@ -162,6 +164,7 @@ const cases: Record<string, LayerCase[]> = {
     on(sequence, batchNorm({ momentum: 0.3, epsilon: 1e-3 })),
     on(vector, batchNorm()),
     on(image, batchNorm({ affine: false })),
+    on(image, batchNorm({ scale: false })),
     on(image, batchNorm({ frozen: true })),
     on(image, x => tanh()(batchNorm()(conv2d(3, 3, { bias: false })(x)))),
     on(image, x => tanh()(residual(seq(conv2d(4, 3), batchNorm()))(x))),

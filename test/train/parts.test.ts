@@ -246,6 +246,18 @@ describe('augmentation', () => {
     expect(Math.abs(flipped - 2000)).toBeLessThan(200);
   });
 
+  test('those that alternate are mirrored in every second epoch, half of them in the first', () => {
+    const flips = [0, 1, 2].map(epoch =>
+      Array.from(
+        { length: 400 },
+        (_, i) => drawAugmentation(parseAugmentation('alternate'), 1, epoch, i, [32, 24, 3]).flip,
+      ),
+    );
+    expect(Math.abs(flips[0]!.filter(Boolean).length - 200)).toBeLessThan(50);
+    expect(flips[1]).toEqual(flips[0]!.map(f => !f));
+    expect(flips[2]).toEqual(flips[0]);
+  });
+
   test('windows stay within the picture, and their areas within their bounds', () => {
     const area = ([x0, y0, x1, y1]: readonly number[]): number => (x1! - x0!) * (y1! - y0!);
     for (const { box, erase, cut, mix } of draws({ ...all, crop: 0, mixup: 0 })) {
@@ -268,7 +280,7 @@ describe('augmentation', () => {
   });
 
   test('is written as it is read', () => {
-    for (const text of ['none', 'crop=4,flip', 'crop=2,flip,cutout=0.25,mixup=0.2']) {
+    for (const text of ['none', 'crop=4,flip', 'crop=2,reflect,alternate', 'crop=2,flip,cutout=0.25,mixup=0.2']) {
       expect(showAugmentation(parseAugmentation(text))).toBe(text);
     }
     expect(parseAugmentation('')).toEqual(noAugmentation);

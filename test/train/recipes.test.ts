@@ -5,6 +5,8 @@ import { resolveSettings } from '../../cli/settings.js';
 import { fitting, recipeOf, type TrainSettings, trainSettings } from '../../cli/train-settings.js';
 import { makeRecipe } from '../../src/train/recipe.js';
 import {
+  fastNetwork,
+  fastRecipe,
   fittedRecipe,
   type Occasion,
   publishedRecipe,
@@ -116,6 +118,18 @@ test('the quick recipe is the default run; rates are lower for trained weights, 
   const { recipe: _, ...initial } = settingsOf({}).written;
   const { lr, momentum, weightDecay, clip, ...quick } = quickRecipe(occasion());
   expect(initial).toMatchObject(quick);
+});
+
+test('the fast recipe is that of its network, for any', () => {
+  expect(publishedRecipe(fastNetwork, 'cifar')).toBe(fastRecipe);
+  const recipe = makeRecipe(recipeOf(resolved(fittedRecipe(fastRecipe, occasion({ epochs: 20 })))));
+  // For steps of 1024 pictures: 11.5 / (1 + 1 / (1 − 0.85)), and a decay of 0.0153 / (1 + 1 / (1 − 0.85)).
+  expect(recipe).toMatchObject({ momentum: 0.85, nesterov: true, batchSize: 1000, testEvery: 20 });
+  expect(recipe.lr * 1.024).toBeCloseTo(1.5, 3);
+  expect(recipe.lr * recipe.weightDecay * 1.024).toBeCloseTo(0.0153 / (1 + 1 / 0.15), 6);
+  expect(recipe).toMatchObject({ biasLr: 64, whiten: true, mirrorTest: true, labelSmoothing: 0.2 });
+  expect(recipe.augmentation).toMatchObject({ crop: 2, reflect: true, alternate: true, flip: false });
+  expect(recipe.schedule).toMatchObject({ name: 'triangular', rise: 0.23, first: 0.2, last: 0.07 });
 });
 
 test('stochastic depth has a recipe for every residual network', () => {

@@ -365,7 +365,15 @@ describe('resume', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'dlcourse-resume-'));
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  const given = { optimizer: 'rmsprop', lr: 1e-3, momentum: 0.9, epochs: 3, ema: 0.9, patience: 0 } as const;
+  const given = {
+    optimizer: 'rmsprop',
+    lr: 1e-3,
+    momentum: 0.9,
+    epochs: 3,
+    ema: 0.9,
+    lookahead: 0.7,
+    patience: 0,
+  } as const;
   const fresh = () =>
     training(given, {
       train: pictures(27, 'crop,flip,mixup'),
