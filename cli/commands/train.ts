@@ -310,7 +310,10 @@ function conclude(ui: Ui, { values }: TrainSettings, report: RunReport): void {
     );
   }
   const speed = report.imagesPerSecond > 0 ? `${integer(report.imagesPerSecond)} images/s, ` : '';
-  ui.print(dim(`${plural(report.epochs, 'epoch')}, ${speed}${bytes(report.peakMemoryBytes)} of memory at most`));
+  const waited = report.waited >= 0.01 ? `${percent(report.waited, 0)} of the time waiting for images, ` : '';
+  ui.print(
+    dim(`${plural(report.epochs, 'epoch')}, ${speed}${waited}${bytes(report.peakMemoryBytes)} of memory at most`),
+  );
   ui.print(dim(`run in ${shown(report.run)}, weights in ${shown(report.weights)}`));
   checkAccuracy(report, report.run, values.minAccuracy, test.top1);
   const found = shown(report.run).startsWith(`${runsFolder}/`);

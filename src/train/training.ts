@@ -52,6 +52,8 @@ export interface StepReport {
   readonly gradientNorm: number;
   readonly lr: number;
   readonly samples: number;
+  /** Seconds that the step waited for its samples. */
+  readonly waited: number;
 }
 
 export interface TrainingSetup {
@@ -371,8 +373,11 @@ export class Training {
     let lossSum = 0;
     let hits = 0;
     let norm = 0;
+    let waited = 0;
     for (let micro = 0; micro < micros; micro++) {
+      const asked = performance.now();
       const { feeds, rows } = await this.#microBatchFeeds(micro, samples);
+      waited += (performance.now() - asked) / 1000;
       const last = micro === micros - 1;
       const running = this.#phase.program.run(feeds, rows, {
         segments: ['gradients', ...(last ? SEGMENTS_AFTER : [])],
@@ -403,6 +408,7 @@ export class Training {
       gradientNorm: norm,
       lr: this.learningRate(step),
       samples,
+      waited,
     };
   }
 

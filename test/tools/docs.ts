@@ -9,6 +9,7 @@ import { activations } from '../../src/ops/activations.js';
 import { type PublishedRecipe, publishedRecipes, stochasticDepthRecipe } from '../../src/train/recipes.js';
 import { allNetworks } from '../../src/zoo/zoo.js';
 import { chartSvg } from '../bench/chart.js';
+import { fastTable, readFastRuns } from '../bench/fast-runs.js';
 import { readComparisons } from '../bench/results.js';
 import { benchmarkTables } from '../bench/tables.js';
 import { parityTable, readResults } from '../parity/results.js';
@@ -27,15 +28,22 @@ const activationTable = (): string =>
 const short = (value: number): string => String(Number(value.toPrecision(3)));
 
 /** `multi_step at 50 %, 75 %, × 0.1` */
-const scheduleText = ({ schedule, milestones, length, gamma, power, warmup }: PublishedRecipe): string => {
+const scheduleText = (row: PublishedRecipe): string => {
+  const { schedule, milestones, length, gamma, power, warmup, rise, first, last } = row;
   const share = (at: number): string => `${short((100 * at) / length)} %`;
   const parts = [
     milestones ? `${schedule} × ${gamma ?? 0.1} at ${milestones.map(share).join(', ')}` : schedule,
     ...(milestones || gamma === undefined ? [] : [`to ${short(gamma)}`]),
     ...(power === undefined ? [] : [`power ${power}`]),
+    ...(rise === undefined ? [] : [`from ${first ?? 0} up to 1 at ${short(100 * rise)} %, to ${last ?? 0}`]),
   ];
   return `${parts.join(' ')}${warmup ? `; warm-up ${share(warmup)}` : ''}`;
 };
+
+const others = [
+  ...['labelSmoothing', 'ema', 'lookahead', 'clip', 'biasLr', 'whiten', 'mirrorTest'],
+  ...['dropout', 'stochasticDepth', 'initialisation'],
+] as (keyof PublishedRecipe)[];
 
 const recipes = (): string =>
   table(
@@ -47,9 +55,11 @@ const recipes = (): string =>
         ...(alpha === undefined ? [] : [`α ${alpha}`]),
         ...(epsilon === undefined ? [] : [`ε ${epsilon}`]),
       ];
-      const more = (['labelSmoothing', 'ema', 'clip', 'dropout', 'stochasticDepth', 'initialisation'] as const).flatMap(
-        key => (row[key] === undefined ? [] : [`${key} ${row[key]}`]),
-      );
+      const more = others.flatMap(key => {
+        const value = row[key];
+        if (value === undefined) return [];
+        return value === true ? [key] : [`${key} ${typeof value === 'number' ? short(value) : value}`];
+      });
       const crop = shift === undefined ? '' : `crop of ${short(100 * shift)} % of the side`;
       return [
         row === stochasticDepthRecipe ? '`stochastic_depth`: any residual network' : `\`${row.networks}\``,
@@ -109,6 +119,7 @@ const generated: Record<string, () => string | Promise<string>> = {
   training: async () => trainingTable(readTrainings(), await allNetworks()),
   parity: async () => parityTable(readResults(), await allNetworks()),
   benchmarks: () => benchmarkTables(readComparisons()),
+  fast: () => fastTable(readFastRuns()),
 };
 
 /** Files that are generated as a whole. */
@@ -126,7 +137,15 @@ function keep(file: string, before: string | undefined, after: string): void {
   } else writeFileSync(join(root, file), after);
 }
 
-for (const name of ['README', 'docs/cli', 'docs/models', 'docs/training', 'docs/parity', 'docs/benchmarks']) {
+for (const name of [
+  'README',
+  'docs/cli',
+  'docs/models',
+  'docs/training',
+  'docs/parity',
+  'docs/benchmarks',
+  'docs/fast',
+]) {
   const file = `${name}.md`;
   const before = readFileSync(join(root, file), 'utf8');
   let after = before;
