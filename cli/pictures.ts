@@ -5,7 +5,7 @@ import { setting } from './settings.js';
 import { type Kind, size, whole } from './values.js';
 
 const cropCount: Kind<CropCount> = {
-  expected: '1, 2, 5, 10 or 144',
+  expected: '1, 2, 5, 6, 10 or 144',
   parse: value => cropCounts.find(count => String(count) === value),
 };
 
@@ -14,7 +14,7 @@ export const pictureSettings = {
   crop: setting('--crop <size>', "pixels of the crop, such as 224 or 224x320 (default: the model's input)", size),
   crops: setting(
     '--crops <n>',
-    "1, 2, 5, 10 or 144 crops of each picture, whose answers are averaged (default: the model's, mostly 1)",
+    "1, 2, 5, 6, 10 or 144 crops of each picture, whose answers are averaged (default: the model's, mostly 1)",
     cropCount,
   ),
 } as const;

@@ -1,5 +1,6 @@
 // The settings of a training: one table that flags, environment, config files and the run's own config share.
 
+import { type ViewCount, viewCounts } from '../src/data/crops.js';
 import { type InitializerName, initializerNames } from '../src/layers/initializers.js';
 import { type Augmentation, parseAugmentation } from '../src/train/augmentation.js';
 import { defaultRun } from '../src/train/defaults.js';
@@ -22,6 +23,11 @@ import {
   wholeOr,
   yes,
 } from './values.js';
+
+const viewCount: Kind<ViewCount> = {
+  expected: viewCounts.join(', '),
+  parse: value => viewCounts.find(count => String(count) === value),
+};
 
 const optimizerNames = Object.keys(optimizers) as OptimizerName[];
 const extraFormats = ['gif', 'tiff', 'avif'] as const;
@@ -129,7 +135,11 @@ export const trainSettings = {
     real(0, 1, true),
   ),
   whiten: setting('--whiten [yes]', 'the first convolution whitens patches of the images and is not trained', yes),
-  mirrorTest: setting('--mirror-test [yes]', 'average the answers to test pictures and to their mirror images', yes),
+  testCrops: setting(
+    '--test-crops <n>',
+    'average the answers to 2 views of a test picture (mirrored), or 6 (and moved by a pixel; default: 1)',
+    viewCount,
+  ),
   testEvery: setting('--test-every <epochs>', 'epochs from one evaluation to the next (default: 1)', whole(1)),
   clip: setting(
     '--clip <norm>',
@@ -230,7 +240,7 @@ export function recipeOf({ values: v }: TrainSettings): Partial<Recipe> {
     lookahead: v.lookahead,
     clip: v.clip,
     whiten: v.whiten,
-    mirrorTest: v.mirrorTest,
+    testCrops: v.testCrops,
     testEvery: v.testEvery,
     patience: v.patience,
     exact: v.exact,
@@ -274,7 +284,7 @@ export function showRecipe(
 const recipeKeys = [
   ...['epochs', 'batchSize', 'optimizer', 'lr', 'backboneLr', 'biasLr', 'momentum', 'nesterov', 'alpha', 'epsilon'],
   ...['weightDecay', 'exemptNorms', 'schedule', 'warmup', 'milestones', 'stepEpochs', 'gamma', 'power', 'rise'],
-  ...['first', 'last', 'augment', 'labelSmoothing', 'ema', 'lookahead', 'clip', 'whiten', 'mirrorTest', 'testEvery'],
+  ...['first', 'last', 'augment', 'labelSmoothing', 'ema', 'lookahead', 'clip', 'whiten', 'testCrops', 'testEvery'],
   ...['freeze', 'unfreezeAfter', 'dropout', 'stochasticDepth', 'squeezeExcitation', 'initialisation'],
 ];
 

@@ -6,14 +6,18 @@ import { crop, mirror, type Picture, resize, type Size, type Window } from './re
 
 /**
  * Parts of a picture whose answers are averaged:
- * 1 – the one that `Geometry` says; 2 – this and its mirror image;
+ * 1 – the one that `Geometry` says; 2 – this and its mirror image; 6 – these, and the same moved by a pixel to either
+ * corner over a reflected border (Jordan 2024, section 3.5);
  * 5 – the four corners and the centre of the scaled picture; 10 – these and the mirrored ones (Krizhevsky et al. 2012,
  * section 4.1);
  * 144 – at 4 scales, of 3 squares along the longer side, 4 corners, centre and the whole square, and the mirrored ones
  * (Szegedy et al. 2014, section 7).
  */
-export const cropCounts = [1, 2, 5, 10, 144] as const;
+export const cropCounts = [1, 2, 5, 6, 10, 144] as const;
 export type CropCount = (typeof cropCounts)[number];
+/** Those that are made of the one crop, whatever was around it. */
+export const viewCounts = [1, 2, 6] as const satisfies readonly CropCount[];
+export type ViewCount = (typeof viewCounts)[number];
 
 /** The rule of `Geometry`: height × width × channels bytes. Only the pixels of the crop are computed. */
 export function fitPicture(picture: Picture, geometry: Geometry): Uint8Array {
@@ -30,21 +34,44 @@ export function fitPicture(picture: Picture, geometry: Geometry): Uint8Array {
  */
 export function cropsOf(picture: Picture, geometry: Geometry, count: CropCount): Uint8Array {
   if (count === 1) return fitPicture(picture, geometry);
-  if (count === 2) {
+  if (isViewCount(count)) {
     const { height, width, channels } = geometry;
     const data = fitPicture(picture, geometry);
-    return Buffer.concat([data, mirror({ height, width, channels, data }).data]);
+    return Buffer.concat(viewsOf({ height, width, channels, data }, count).map(view => view.data));
   }
   const own = withChannels(picture, geometry.channels);
   const crops = count === 144 ? manyCrops(own, geometry) : cornersOf(own, geometry, count === 10);
   return Buffer.concat(crops.map(c => c.data));
 }
 
+const isViewCount = (count: CropCount): count is ViewCount => (viewCounts as readonly CropCount[]).includes(count);
+
+/** The picture and its mirror image; then both of the picture moved by a pixel, to the upper left, to the lower right. */
+export function viewsOf(picture: Picture, count: ViewCount): Picture[] {
+  const moved = [0, 1, -1].flatMap(by => (count === 6 || by === 0 ? [shifted(picture, by)] : []));
+  return moved.flatMap(one => (count === 1 ? [one] : [one, mirror(one)]));
+}
+
+/** What a window sees that has moved to the right and down by so many pixels, over a reflected border. */
+function shifted(picture: Picture, by: number): Picture {
+  if (by === 0) return picture;
+  const { height, width, channels, data } = picture;
+  const reflected = (i: number, n: number): number => (n === 1 ? 0 : i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i);
+  const out = new Uint8Array(data.length);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const from = (reflected(y + by, height) * width + reflected(x + by, width)) * channels;
+      out.set(data.subarray(from, from + channels), (y * width + x) * channels);
+    }
+  }
+  return { ...picture, data: out };
+}
+
 /** Whether several crops of pictures in this geometry make sense. Throws E_CROPS. */
 export function checkCrops({ height, width, fit }: Geometry, count: CropCount): void {
   const refused = (problem: string, hint: string) =>
     new DlcourseError({ code: 'E_CROPS', class: 'usage', where: `${count} crops`, problem, hint });
-  if (count > 2 && fit === 'stretch') {
+  if (!isViewCount(count) && fit === 'stretch') {
     throw refused('expected pictures that are cropped, got a model that stretches them', 'give --resize');
   }
   if (count === 144 && height !== width) {

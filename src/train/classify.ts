@@ -36,7 +36,7 @@ interface Decoded {
 export interface ClassifierOptions {
   /** Classes for each picture. Default 5. */
   readonly top?: number;
-  /** Crops of each picture whose probabilities are averaged: 1, 2, 5, 10 or 144. Default: as the model's card says. */
+  /** Crops of each picture whose probabilities are averaged: 1, 2, 5, 6, 10 or 144. Default: as the model's card says. */
   readonly crops?: CropCount;
   /** Convolutions without Winograd's transforms: slower, with rounding errors half as large. */
   readonly exact?: boolean;

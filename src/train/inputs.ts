@@ -1,8 +1,8 @@
 // From samples to feeds: how batches of a data set enter a program.
 
 import type { Dataset, Split } from '../data/dataset.js';
-import { MirroredSplit } from '../data/mirrored.js';
 import type { Preprocessing } from '../data/preprocessing.js';
+import { ViewsSplit } from '../data/views.js';
 import { DlcourseError } from '../errors.js';
 import { fixed, type Graph, rows, type Value } from '../graph/graph.js';
 import { augment } from '../ops/augment.js';
@@ -124,17 +124,17 @@ export class ImageSource implements Source {
   }
 }
 
-/** Both splits of a data set, the training one augmented; with `mirrorTest`, test pictures have two crops. */
+/** Both splits of a data set, the training one augmented; test pictures in `testCrops` views. */
 export async function imageSources(
   dataset: Dataset,
-  { augmentation, mirrorTest }: Pick<Recipe, 'augmentation' | 'mirrorTest'>,
+  { augmentation, testCrops }: Pick<Recipe, 'augmentation' | 'testCrops'>,
   preprocessing?: Preprocessing,
 ): Promise<{ train: ImageSource; test: ImageSource; preprocessing: Preprocessing }> {
   const how = preprocessing ?? (await dataset.preprocessing());
   const { train, test } = dataset.splits;
   return {
     train: new ImageSource(train, how, augmentation),
-    test: new ImageSource(mirrorTest ? new MirroredSplit(test) : test, how),
+    test: new ImageSource(testCrops === 1 ? test : new ViewsSplit(test, testCrops), how),
     preprocessing: how,
   };
 }

@@ -1,7 +1,8 @@
 // The library's front door: a model with its weights, and the verbs compile, fit, evaluate, predict, save, load.
 
-import type { Dataset } from '../data/dataset.js';
-import { MirroredSplit } from '../data/mirrored.js';
+import { type CropCount, viewCounts } from '../data/crops.js';
+import type { Dataset, Split } from '../data/dataset.js';
+import { ViewsSplit } from '../data/views.js';
 import { DlcourseError } from '../errors.js';
 import type { Model } from '../layers/model.js';
 import { FORMAT, loadModel, type ModelCard, saveModel } from '../models/file.js';
@@ -95,7 +96,8 @@ export class Learner {
     if ('splits' in data) {
       const sources = await imageSources(data, this.recipe, this.#card.preprocessing);
       const { preprocessing } = sources;
-      const crops = this.recipe.mirrorTest ? { crops: 2 as const } : {};
+      const { testCrops } = this.recipe;
+      const crops = testCrops === 1 ? {} : { crops: testCrops };
       this.#card = { ...this.#card, classes: data.classes, preprocessing, ...crops };
       return sources.test.length > 0 ? sources : { train: sources.train };
     }
@@ -116,7 +118,7 @@ export class Learner {
     const source =
       'splits' in data
         ? new ImageSource(
-            this.#card.crops === 2 ? new MirroredSplit(data.splits.test) : data.splits.test,
+            views(data.splits.test, this.#card.crops ?? 1),
             this.#card.preprocessing ?? (await data.preprocessing()),
           )
         : this.#arrays(data);
@@ -185,6 +187,12 @@ export class Learner {
     await saveModel(path, { model: this.model, card: this.#card, store: this.store }, options);
   }
 }
+
+/** A split with as many views of each picture as the model's card says; crops of another kind need whole pictures. */
+const views = (split: Split, crops: CropCount): Split => {
+  const count = viewCounts.find(n => n === crops) ?? 1;
+  return count === 1 ? split : new ViewsSplit(split, count);
+};
 
 const whitensArrays = (): DlcourseError =>
   new DlcourseError({

@@ -1,5 +1,6 @@
 // Everything that decides a training besides the model and the data, as plain data. Stored in every checkpoint.
 
+import { type ViewCount, viewCounts } from '../data/crops.js';
 import { DlcourseError } from '../errors.js';
 import { type Augmentation, noAugmentation } from './augmentation.js';
 import { type OptimizerName, type OptimizerOptions, optimizerNamed, optimizers } from './optimizer.js';
@@ -44,8 +45,8 @@ export interface Recipe extends OptimizerOptions {
   readonly clip: number;
   /** The first convolution whitens patches of the training images and keeps its weights, see `whiten`. */
   readonly whiten: boolean;
-  /** The answers to a test picture and to its mirror image are averaged. */
-  readonly mirrorTest: boolean;
+  /** Views of a test picture whose answers are averaged: 1, 2 with its mirror image, 6 with both moved by a pixel. */
+  readonly testCrops: ViewCount;
   /** Epochs from one evaluation to the next; the last epoch has one anyway. */
   readonly testEvery: number;
   /** Stop after this many epochs without a better test loss, 0 for never. */
@@ -79,7 +80,7 @@ export const defaultRecipe: Recipe = {
   lookahead: 0,
   clip: 0,
   whiten: false,
-  mirrorTest: false,
+  testCrops: 1,
   testEvery: 1,
   patience: 0,
   exact: false,
@@ -108,6 +109,7 @@ export function makeRecipe(given: Partial<Recipe> = {}): Recipe {
   whole('seed', 0);
   whole('patience', 0);
   whole('testEvery', 1);
+  if (!viewCounts.includes(recipe.testCrops)) throw recipeError('testCrops', viewCounts.join(', '), recipe.testCrops);
   whole('unfreezeAfter', 0);
   if (recipe.batchSize % recipe.accumulate !== 0) {
     throw recipeError('batchSize', `a multiple of ${recipe.accumulate} micro-batches`, recipe.batchSize);

@@ -146,7 +146,7 @@ export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent,
     model: model.config,
     classes: dataset.classes,
     preprocessing: sources.preprocessing,
-    ...(recipe.mirrorTest ? { crops: 2 } : {}),
+    ...(recipe.testCrops === 1 ? {} : { crops: recipe.testCrops }),
     data: dataset.name,
   };
   const init = resumed ? undefined : settings.init;

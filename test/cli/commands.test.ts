@@ -107,9 +107,7 @@ describe('train', () => {
     ];
     const { status, stderr, stdout } = await run(...args, '--json');
     expect(status).toBe(0);
-    expect(stderr).toMatch(
-      /^recipe fast, after Jordan 2024.*epochs 2 \(flag\).*whiten true, mirrorTest true, testEvery 2/,
-    );
+    expect(stderr).toMatch(/^recipe fast, after Jordan 2024.*epochs 2 \(flag\).*whiten true, testCrops 6, testEvery 2/);
     const report = JSON.parse(stdout);
     expect(report).toMatchObject({ model: 'airbench94', epochs: 2, test: { images: 20 } });
     expect(JSON.parse(read('runs/fast/config.json').toString())).toMatchObject({

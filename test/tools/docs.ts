@@ -41,7 +41,7 @@ const scheduleText = (row: PublishedRecipe): string => {
 };
 
 const others = [
-  ...['labelSmoothing', 'ema', 'lookahead', 'clip', 'biasLr', 'whiten', 'mirrorTest'],
+  ...['labelSmoothing', 'ema', 'lookahead', 'clip', 'biasLr', 'whiten', 'testCrops'],
   ...['dropout', 'stochasticDepth', 'initialisation'],
 ] as (keyof PublishedRecipe)[];
 

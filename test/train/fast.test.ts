@@ -1,8 +1,9 @@
 // What trains quickly: a whitened first layer, biases with a rate of their own, slow weights, tests with mirror images.
 
 import { describe, expect, test } from '@jest/globals';
+import { cropsOf } from '../../src/data/crops.js';
 import type { Split } from '../../src/data/dataset.js';
-import { MirroredSplit } from '../../src/data/mirrored.js';
+import { ViewsSplit } from '../../src/data/views.js';
 import { batchNorm, conv2d, flatten, globalAvgPool, linear, Model, relu, seq } from '../../src/layers/index.js';
 import { generator } from '../../src/layers/initializers.js';
 import { Store } from '../../src/runtime/program.js';
@@ -217,29 +218,51 @@ describe('whitening', () => {
   });
 });
 
-describe('tests with mirror images', () => {
-  test('each picture is followed by its mirror image', async () => {
+describe('tests with several views', () => {
+  test('each picture is followed by its mirror image, and by both, moved over a reflected border', async () => {
     const plain = pictures(4);
-    const both = new MirroredSplit(plain);
-    expect([both.length, both.crops, [...both.labels]]).toEqual([8, 2, [0, 0, 2, 2, 1, 1, 0, 0]]);
-    const [own, all] = [new Uint8Array(108), new Uint8Array(4 * 108 + 1)];
+    const views = new ViewsSplit(plain, 6);
+    expect([views.length, views.crops, [...views.labels.subarray(0, 7)]]).toEqual([24, 6, [0, 0, 0, 0, 0, 0, 2]]);
+    const own = new Uint8Array(108);
     plain.read([2], own);
-    await both.read([5, 4, 1, 5], all, 1);
-    const mirrored = Uint8Array.from(own, (_, i) => {
-      const [c, x, y] = [i % 3, Math.floor(i / 3) % 6, Math.floor(i / 18)];
-      return own[(y * 6 + 5 - x) * 3 + c]!;
-    });
-    expect(all.subarray(1, 109)).toEqual(mirrored);
-    expect(all.subarray(109, 217)).toEqual(own);
-    expect(all.subarray(325)).toEqual(mirrored);
-    expect(() => both.sampleName(8)).toThrow();
-    expect(both.sampleName(5)).toBe('2');
+    const seen = (by: number, mirrored: boolean): Uint8Array =>
+      Uint8Array.from(own, (_, i) => {
+        const [c, x, y] = [i % 3, Math.floor(i / 3) % 6, Math.floor(i / 18)];
+        // Back from beyond the edge: −1 shows what 1 shows, 6 what 4 shows.
+        const at = (k: number): number => 5 - Math.abs(5 - Math.abs(k + by));
+        return own[(at(y) * 6 + at(mirrored ? 5 - x : x)) * 3 + c]!;
+      });
+    const all = new Uint8Array(7 * 108 + 1);
+    await views.read([17, 16, 15, 14, 13, 12, 17], all, 1);
+    const wanted = [seen(-1, true), seen(-1, false), seen(1, true), seen(1, false), seen(0, true), own, seen(-1, true)];
+    expect(all.subarray(1)).toEqual(Uint8Array.from(Buffer.concat(wanted)));
+    expect(() => views.sampleName(24)).toThrow();
+    expect(views.sampleName(17)).toBe('2');
+
+    const two = new ViewsSplit(plain, 2);
+    const both = new Uint8Array(2 * 108);
+    await two.read([4, 5], both);
+    expect(both).toEqual(Uint8Array.from(Buffer.concat([own, seen(0, true)])));
+    // As one picture has them that is read from a file.
+    const geometry = {
+      height: 6,
+      width: 6,
+      channels: 3,
+      fit: 'crop',
+      cropFraction: 1,
+      interpolation: 'linear',
+    } as const;
+    const picture = { height: 6, width: 6, channels: 3, data: own } as const;
+    expect(Uint8Array.from(cropsOf(picture, geometry, 6))).toEqual(
+      Uint8Array.from(Buffer.concat([0, 1, -1].flatMap(by => [seen(by, false), seen(by, true)]))),
+    );
+    expect(Uint8Array.from(cropsOf(picture, geometry, 2))).toEqual(both);
   });
 
   test('answers are averaged, and come when they are asked for', async () => {
     const model = network();
     const store = new Store();
-    const test = new ImageSource(new MirroredSplit(pictures(9)), preprocessing);
+    const test = new ImageSource(new ViewsSplit(pictures(9), 6), preprocessing);
     const recipe = makeRecipe({ epochs: 5, batchSize: 12, seed: 5, testEvery: 2 });
     const training = new Training({ model, store, recipe, train: source(), test, classes: ['a', 'b', 'c'] });
     const tested: boolean[] = [];

@@ -127,7 +127,7 @@ test('the fast recipe is that of its network, for any', () => {
   expect(recipe).toMatchObject({ momentum: 0.85, nesterov: true, batchSize: 1000, testEvery: 20 });
   expect(recipe.lr * 1.024).toBeCloseTo(1.5, 3);
   expect(recipe.lr * recipe.weightDecay * 1.024).toBeCloseTo(0.0153 / (1 + 1 / 0.15), 6);
-  expect(recipe).toMatchObject({ biasLr: 64, whiten: true, mirrorTest: true, labelSmoothing: 0.2 });
+  expect(recipe).toMatchObject({ biasLr: 64, whiten: true, testCrops: 6, labelSmoothing: 0.2 });
   expect(recipe.augmentation).toMatchObject({ crop: 2, reflect: true, alternate: true, flip: false });
   expect(recipe.schedule).toMatchObject({ name: 'triangular', rise: 0.23, first: 0.2, last: 0.07 });
 });

@@ -1,19 +1,22 @@
-// Each picture and its mirror image as samples of a split, one after the other.
+// Views of each picture as samples of a split, one after the other: itself, its mirror image, both moved by a pixel.
 
+import { type ViewCount, viewsOf } from './crops.js';
 import { checkSample, type ImageShape, imageBytes, type Split } from './dataset.js';
-import { mirror, type Picture } from './resize.js';
+
 import type { ChannelStatistics } from './statistics.js';
 
-/** Sample 2i is picture i, sample 2i + 1 its mirror image: two crops, as `cropsOf` makes them. */
-export class MirroredSplit implements Split {
-  readonly crops = 2;
+/** Sample `i` is view `i % crops` of picture `⌊i / crops⌋`, as `viewsOf` makes them. */
+export class ViewsSplit implements Split {
   readonly length: number;
   readonly labels: Int32Array;
   readonly image: ImageShape;
 
-  constructor(private readonly pictures: Split) {
-    this.length = 2 * pictures.length;
-    this.labels = Int32Array.from({ length: this.length }, (_, i) => pictures.labels[i >> 1]);
+  constructor(
+    private readonly pictures: Split,
+    readonly crops: ViewCount,
+  ) {
+    this.length = crops * pictures.length;
+    this.labels = Int32Array.from({ length: this.length }, (_, i) => pictures.labels[Math.floor(i / crops)]);
     this.image = pictures.image;
   }
 
@@ -23,10 +26,13 @@ export class MirroredSplit implements Split {
     const size = imageBytes(this.image);
     const pixels = new Uint8Array(wanted.length * size);
     await this.pictures.read(wanted, pixels, 0, signal);
-    const at = new Map(wanted.map((picture, i) => [picture, i * size]));
+    const channels = this.image.channels as 1 | 3;
+    const views = wanted.map((_, i) =>
+      viewsOf({ ...this.image, channels, data: pixels.subarray(i * size, (i + 1) * size) }, this.crops),
+    );
+    const at = new Map(wanted.map((picture, i) => [picture, views[i]!]));
     all.forEach((picture, i) => {
-      const data = pixels.subarray(at.get(picture)!, at.get(picture)! + size);
-      into.set(samples[i] % 2 === 0 ? data : mirror({ ...this.image, data } as Picture).data, offset + i * size);
+      into.set(at.get(picture)![samples[i] % this.crops]!.data, offset + i * size);
     });
   }
 
@@ -48,6 +54,6 @@ export class MirroredSplit implements Split {
 
   private pictureOf(sample: number): number {
     checkSample(sample, this.length);
-    return sample >> 1;
+    return Math.floor(sample / this.crops);
   }
 }
