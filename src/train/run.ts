@@ -220,7 +220,6 @@ export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent,
   let epochSeconds = 0;
   let stepSeconds = 0;
   let trained = 0;
-  let waited = 0;
   let evaluation: Evaluation | undefined;
   const options = {
     ...{ history, patience: recipe.patience, testEvery: recipe.testEvery, evaluate: sources.test.length > 0 },
@@ -236,7 +235,6 @@ export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent,
       speed = speed === 0 ? rate : 0.9 * speed + 0.1 * rate;
       stepSeconds += seconds;
       trained += report.samples;
-      waited += report.waited;
       const left =
         (training.totalSteps - training.position.step) * (Math.min(recipe.batchSize, data.trainImages) / speed);
       yield {
@@ -300,7 +298,7 @@ export async function* trainRun(settings: RunSettings): AsyncGenerator<RunEvent,
     },
     bestEpoch: bestEpoch(history)?.epoch,
     imagesPerSecond: stepSeconds > 0 ? trained / stepSeconds : 0,
-    waited: stepSeconds > 0 ? waited / stepSeconds : 0,
+    waited: stepSeconds > 0 ? training.waited / stepSeconds : 0,
     peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
     weights,
   };

@@ -52,8 +52,6 @@ export interface StepReport {
   readonly gradientNorm: number;
   readonly lr: number;
   readonly samples: number;
-  /** Seconds that the step waited for its samples. */
-  readonly waited: number;
 }
 
 export interface TrainingSetup {
@@ -98,6 +96,7 @@ export class Training {
   readonly #arena = new Arena();
   readonly #frozen: ReadonlySet<string>;
   #position: Position = start;
+  #waited = 0;
   #phase: Phase;
   readonly #evaluators = new Map<string, Program>();
   #order: { epoch: number; samples: Int32Array } | undefined;
@@ -266,6 +265,11 @@ export class Training {
     });
   }
 
+  /** Seconds that the steps of this process have waited for their samples. */
+  get waited(): number {
+    return this.#waited;
+  }
+
   /** What a step computes now. */
   get plan(): BuiltPlan {
     return this.#phase.plan;
@@ -373,11 +377,10 @@ export class Training {
     let lossSum = 0;
     let hits = 0;
     let norm = 0;
-    let waited = 0;
     for (let micro = 0; micro < micros; micro++) {
       const asked = performance.now();
       const { feeds, rows } = await this.#microBatchFeeds(micro, samples);
-      waited += (performance.now() - asked) / 1000;
+      this.#waited += (performance.now() - asked) / 1000;
       const last = micro === micros - 1;
       const running = this.#phase.program.run(feeds, rows, {
         segments: ['gradients', ...(last ? SEGMENTS_AFTER : [])],
@@ -408,7 +411,6 @@ export class Training {
       gradientNorm: norm,
       lr: this.learningRate(step),
       samples,
-      waited,
     };
   }
 
