@@ -14,10 +14,10 @@
 // cropping (bilinear, the filter as wide as the reduction, no pixels from outside of the window). Outside of
 // the source there is black (fill 'zero'), the mean (fill 'mean': 0 after normalisation) or its mirror image
 // without the outermost pixels (fill 'reflect'; a window that is resized reaches no further than one such
-// image on each side). Then, on values in [0, 1]: colour jitter (kernels/augment; grey pictures know brightness and contrast only), lighting (an
-// offset per channel, AlexNet 4.1, not clamped), (v - mean) / std, erasing. A sample with a partner takes
-// from it, after all that, either the rectangle `cut` (cutmix) or, where that is empty, the share 1 - mix of
-// every pixel (mixup).
+// image on each side). Then, on values in [0, 1]: colour jitter (kernels/augment; grey pictures know
+// brightness and contrast only), lighting (an offset per channel, AlexNet 4.1, not clamped), (v - mean) /
+// std, erasing. A sample with a partner takes from it, after all that, either the rectangle `cut` (cutmix)
+// or, where that is empty, the share 1 - mix of every pixel (mixup).
 #include <cmath>
 
 #include "base/carve.h"

@@ -89,7 +89,8 @@ std::vector<double> paint(const Inputs& in, int64_t i) {
   const int64_t ch = box(3) - box(1), cw = box(2) - box(0);
   std::vector<double> crop(static_cast<size_t>(ch * cw * c)), out(static_cast<size_t>(in.h * in.w * c));
   for (int64_t k = 0; k < ch * cw * c; k++) {
-    const int64_t x = mirrored(k / c % cw + box(0), iw), y = mirrored(k / c / cw + box(1), ih), channel = k % c;
+    const int64_t x = mirrored(k / c % cw + box(0), iw), y = mirrored(k / c / cw + box(1), ih),
+                  channel = k % c;
     const bool inside = x >= 0 && x < iw && y >= 0 && y < ih;
     crop[static_cast<size_t>(k)] = inside ? in.images[((i * ih + y) * iw + x) * c + channel] / 255
                                           : (in.fill == "mean" ? in.mean[channel] : 0.0);
