@@ -1,5 +1,6 @@
 // Several crops of each picture as samples of a split, one after the other.
 
+import { type ViewCount, viewsOf } from './crops.js';
 import { checkSample, type ImageShape, imageBytes, type Split } from './dataset.js';
 import type { ChannelStatistics } from './statistics.js';
 
@@ -68,4 +69,30 @@ export class CroppedSplit implements Split {
     checkSample(sample, this.length);
     return Math.floor(sample / this.crops);
   }
+}
+
+/** The views of each picture of a split, as `viewsOf` makes them; of one view, the split itself. */
+export function withViews(split: Split, count: ViewCount): Split {
+  if (count === 1) return split;
+  const { length, labels, image } = split;
+  const channels = image.channels as 1 | 3;
+  const bytes = imageBytes(image);
+  const views: Split = {
+    ...{ length, labels, image: stacked(image, count) },
+    read: async (samples, into, offset = 0, signal) => {
+      const pixels = new Uint8Array(samples.length * bytes);
+      await split.read(samples, pixels, 0, signal);
+      for (let i = 0; i < samples.length; i++) {
+        const data = pixels.subarray(i * bytes, (i + 1) * bytes);
+        viewsOf({ ...image, channels, data }, count).forEach((view, k) => {
+          into.set(view.data, offset + (i * count + k) * bytes);
+        });
+      }
+    },
+    prefetch: samples => split.prefetch?.(samples),
+    sampleName: sample => split.sampleName(sample),
+    statistics: () => split.statistics(),
+    fingerprint: () => split.fingerprint(),
+  };
+  return new CroppedSplit(views, count);
 }

@@ -1,8 +1,8 @@
 // From samples to feeds: how batches of a data set enter a program.
 
+import { withViews } from '../data/cropped.js';
 import type { Dataset, Split } from '../data/dataset.js';
 import type { Preprocessing } from '../data/preprocessing.js';
-import { ViewsSplit } from '../data/views.js';
 import { DlcourseError } from '../errors.js';
 import { fixed, type Graph, rows, type Value } from '../graph/graph.js';
 import { augment } from '../ops/augment.js';
@@ -134,7 +134,7 @@ export async function imageSources(
   const { train, test } = dataset.splits;
   return {
     train: new ImageSource(train, how, augmentation),
-    test: new ImageSource(testCrops === 1 ? test : new ViewsSplit(test, testCrops), how),
+    test: new ImageSource(withViews(test, testCrops), how),
     preprocessing: how,
   };
 }

@@ -1,8 +1,8 @@
 // The library's front door: a model with its weights, and the verbs compile, fit, evaluate, predict, save, load.
 
-import { type CropCount, viewCounts } from '../data/crops.js';
-import type { Dataset, Split } from '../data/dataset.js';
-import { ViewsSplit } from '../data/views.js';
+import { withViews } from '../data/cropped.js';
+import { viewCounts } from '../data/crops.js';
+import type { Dataset } from '../data/dataset.js';
 import { DlcourseError } from '../errors.js';
 import type { Model } from '../layers/model.js';
 import { FORMAT, loadModel, type ModelCard, saveModel } from '../models/file.js';
@@ -115,12 +115,11 @@ export class Learner {
 
   /** Loss, top-1 and top-5 and more, on a data set's test split or on rows in memory with class indices. */
   async evaluate(data: Dataset | Arrays): Promise<Evaluation> {
+    // Crops of another kind need whole pictures.
+    const views = viewCounts.find(count => count === this.#card.crops) ?? 1;
     const source =
       'splits' in data
-        ? new ImageSource(
-            views(data.splits.test, this.#card.crops ?? 1),
-            this.#card.preprocessing ?? (await data.preprocessing()),
-          )
+        ? new ImageSource(withViews(data.splits.test, views), this.#card.preprocessing ?? (await data.preprocessing()))
         : this.#arrays(data);
     if (!source.labels) throw needsLabels();
     const program = this.#evaluator(source);
@@ -187,12 +186,6 @@ export class Learner {
     await saveModel(path, { model: this.model, card: this.#card, store: this.store }, options);
   }
 }
-
-/** A split with as many views of each picture as the model's card says; crops of another kind need whole pictures. */
-const views = (split: Split, crops: CropCount): Split => {
-  const count = viewCounts.find(n => n === crops) ?? 1;
-  return count === 1 ? split : new ViewsSplit(split, count);
-};
 
 const whitensArrays = (): DlcourseError =>
   new DlcourseError({

@@ -1,7 +1,7 @@
 // The fast recipe on CIFAR-10, beside the same in PyTorch: docs/fast.json has the runs, docs/fast.md shows them.
 // `npm run bench:fast -- add RUN…` takes finished runs of dlcourse, `… torch` trains in PyTorch.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import { native, packageRoot } from '../../src/native.js';
 import { fastRecipe } from '../../src/train/recipes.js';
 import { files } from '../../src/train/run.js';
 import { interpreter, pythonPath } from '../parity/python.js';
-import { entryOf } from '../tools/training-runs.js';
+import { currentCommit, entryOf } from '../tools/training-runs.js';
 import { type FastRun, keepFastRun } from './fast-runs.js';
 
 const root = packageRoot();
@@ -78,14 +78,11 @@ function keep(run: FastRun): void {
   console.log('now: npm run docs');
 }
 
-const head = (): string =>
-  execFileSync('git', ['-C', root, 'rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-
 const program = new Command('bench:fast').description('Records trainings by the fast recipe in docs/fast.json.');
 program
   .command('add <runs...>')
   .description('adds finished runs of dlcourse')
-  .option('--commit <hash>', 'version that trained', head())
+  .option('--commit <hash>', 'version that trained', currentCommit())
   .addOption(option('--threads <n>', 'threads that trained', whole(1, 1024), 2))
   .action(add);
 program

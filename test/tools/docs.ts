@@ -58,7 +58,7 @@ const recipes = (): string =>
       const more = others.flatMap(key => {
         const value = row[key];
         if (value === undefined) return [];
-        return value === true ? [key] : [`${key} ${typeof value === 'number' ? short(value) : value}`];
+        return value === true ? [key] : [`${key} ${typeof value === 'number' ? Number(value.toPrecision(4)) : value}`];
       });
       const crop = shift === undefined ? '' : `crop of ${short(100 * shift)} % of the side`;
       return [

@@ -6,7 +6,14 @@ import { Command } from 'commander';
 import type { ModelBench } from '../../cli/bench/model.js';
 import { DlcourseError } from '../../src/errors.js';
 import { packageRoot } from '../../src/native.js';
-import { entryOf, readTrainings, type TrainingEntry, withEntry, writeTrainings } from './training-runs.js';
+import {
+  currentCommit,
+  entryOf,
+  readTrainings,
+  type TrainingEntry,
+  withEntry,
+  writeTrainings,
+} from './training-runs.js';
 
 const root = packageRoot();
 
@@ -41,15 +48,12 @@ function measured({ network, form, input, batchSize }: TrainingEntry): ModelBenc
   );
 }
 
-const head = (): string =>
-  execFileSync('git', ['-C', root, 'rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-
 const program = new Command('training-table').description('Records trainings in docs/training.json.');
 program
   .command('add <runs...>')
   .description('adds finished runs; one of the same network, data and settings replaces the earlier')
   .option('--commit <hash>', 'version that trained (default: the present one)')
-  .action((runs: string[], { commit }: { commit?: string }) => add(runs, commit ?? head()));
+  .action((runs: string[], { commit }: { commit?: string }) => add(runs, commit ?? currentCommit()));
 program
   .command('bench [networks...]')
   .description('measures the speed of training steps (default: of entries that have none)')

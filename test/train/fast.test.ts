@@ -1,9 +1,9 @@
 // What trains quickly: a whitened first layer, biases with a rate of their own, slow weights, tests with mirror images.
 
 import { describe, expect, test } from '@jest/globals';
+import { withViews } from '../../src/data/cropped.js';
 import { cropsOf } from '../../src/data/crops.js';
 import type { Split } from '../../src/data/dataset.js';
-import { ViewsSplit } from '../../src/data/views.js';
 import { batchNorm, conv2d, flatten, globalAvgPool, linear, Model, relu, seq } from '../../src/layers/index.js';
 import { generator } from '../../src/layers/initializers.js';
 import { Store } from '../../src/runtime/program.js';
@@ -221,7 +221,7 @@ describe('whitening', () => {
 describe('tests with several views', () => {
   test('each picture is followed by its mirror image, and by both, moved over a reflected border', async () => {
     const plain = pictures(4);
-    const views = new ViewsSplit(plain, 6);
+    const views = withViews(plain, 6);
     expect([views.length, views.crops, [...views.labels.subarray(0, 7)]]).toEqual([24, 6, [0, 0, 0, 0, 0, 0, 2]]);
     const own = new Uint8Array(108);
     plain.read([2], own);
@@ -239,7 +239,7 @@ describe('tests with several views', () => {
     expect(() => views.sampleName(24)).toThrow();
     expect(views.sampleName(17)).toBe('2');
 
-    const two = new ViewsSplit(plain, 2);
+    const two = withViews(plain, 2);
     const both = new Uint8Array(2 * 108);
     await two.read([4, 5], both);
     expect(both).toEqual(Uint8Array.from(Buffer.concat([own, seen(0, true)])));
@@ -262,7 +262,7 @@ describe('tests with several views', () => {
   test('answers are averaged, and come when they are asked for', async () => {
     const model = network();
     const store = new Store();
-    const test = new ImageSource(new ViewsSplit(pictures(9), 6), preprocessing);
+    const test = new ImageSource(withViews(pictures(9), 6), preprocessing);
     const recipe = makeRecipe({ epochs: 5, batchSize: 12, seed: 5, testEvery: 2 });
     const training = new Training({ model, store, recipe, train: source(), test, classes: ['a', 'b', 'c'] });
     const tested: boolean[] = [];
