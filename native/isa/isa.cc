@@ -64,6 +64,7 @@ bool has(uint32_t word, int bit) {
 }
 
 void detect(std::vector<Isa>& found) {
+#ifdef DL_HAS_AVX2
   if (cpuid(0).a < 7) return;
   Registers basic = cpuid(1), extended = cpuid(7);
   bool osxsave = has(basic.c, 27), avx = has(basic.c, 28), fma = has(basic.c, 12);
@@ -72,8 +73,11 @@ void detect(std::vector<Isa>& found) {
   constexpr uint64_t kYmm = 0x6, kZmm = 0xe6;
   if ((saved & kYmm) != kYmm || !has(extended.b, 5)) return;
   found.push_back(Isa::avx2);
+#ifdef DL_HAS_AVX512
   bool f = has(extended.b, 16), dq = has(extended.b, 17), bw = has(extended.b, 30), vl = has(extended.b, 31);
   if ((saved & kZmm) == kZmm && f && dq && bw && vl) found.push_back(Isa::avx512);
+#endif
+#endif
 }
 
 #elif defined(DL_HAS_NEON)

@@ -8,20 +8,43 @@ constexpr Isa kIsa = Isa::scalar;
 constexpr int kLanes = 4;
 constexpr int kRegisters = 16;
 
-struct Vec {
-  float v[kLanes];
-};
-struct IVec {
-  int32_t v[kLanes];
-};
-struct Mask {
-  bool v[kLanes];
-};
-
 #define DL_EACH(R, expression)                                      \
   R r;                                                              \
   DL_UNROLL for (int i = 0; i < kLanes; i++) r.v[i] = (expression); \
   return r
+
+#if defined(__GNUC__)
+// GCC's and Clang's own vectors: all kernels compile in a quarter of the time that arrays take.
+#define DL_LANES(T) T v __attribute__((vector_size(4 * kLanes)))
+#define DL_BINARY(R, op) \
+  return R {             \
+    a.v op b.v           \
+  }
+#define DL_COMPARE(op) \
+  return Mask {        \
+    a.v op b.v         \
+  }
+#define DL_CHOOSE(R) \
+  return R {         \
+    m.v ? a.v : b.v  \
+  }
+#else
+#define DL_LANES(T) T v[kLanes]
+#define DL_BINARY(R, op) DL_EACH(R, a.v[i] op b.v[i])
+#define DL_COMPARE(op) DL_EACH(Mask, -(a.v[i] op b.v[i]))
+#define DL_CHOOSE(R) DL_EACH(R, m.v[i] ? a.v[i] : b.v[i])
+#endif
+
+struct Vec {
+  DL_LANES(float);
+};
+struct IVec {
+  DL_LANES(int32_t);
+};
+/// All bits where true, else none.
+struct Mask {
+  DL_LANES(int32_t);
+};
 
 DL_INLINE uint32_t as_unsigned(int32_t x) {
   return static_cast<uint32_t>(x);
@@ -41,10 +64,14 @@ DL_INLINE IVec iota() {
 }
 
 DL_INLINE Vec load(const float* p) {
-  DL_EACH(Vec, p[i]);
+  Vec r;
+  std::memcpy(&r, p, sizeof r);
+  return r;
 }
 DL_INLINE IVec load(const int32_t* p) {
-  DL_EACH(IVec, p[i]);
+  IVec r;
+  std::memcpy(&r, p, sizeof r);
+  return r;
 }
 DL_INLINE Vec load_n(const float* p, int n) {
   DL_EACH(Vec, i < n ? p[i] : 0.0f);
@@ -68,33 +95,33 @@ DL_INLINE void store_u8_n(uint8_t* p, IVec a, int n) {
   for (int i = 0; i < n; i++) p[i] = static_cast<uint8_t>(a.v[i]);
 }
 DL_INLINE void store(float* p, Vec a) {
-  DL_UNROLL for (int i = 0; i < kLanes; i++) p[i] = a.v[i];
+  std::memcpy(p, &a, sizeof a);
 }
 DL_INLINE void store(int32_t* p, IVec a) {
-  DL_UNROLL for (int i = 0; i < kLanes; i++) p[i] = a.v[i];
+  std::memcpy(p, &a, sizeof a);
 }
 DL_INLINE void store_u8(uint8_t* p, IVec a) {
   store_u8_n(p, a, kLanes);
 }
 
 DL_INLINE Vec operator+(Vec a, Vec b) {
-  DL_EACH(Vec, a.v[i] + b.v[i]);
+  DL_BINARY(Vec, +);
 }
 DL_INLINE Vec operator-(Vec a, Vec b) {
-  DL_EACH(Vec, a.v[i] - b.v[i]);
+  DL_BINARY(Vec, -);
 }
 DL_INLINE Vec operator*(Vec a, Vec b) {
-  DL_EACH(Vec, a.v[i] * b.v[i]);
+  DL_BINARY(Vec, *);
 }
 DL_INLINE Vec operator/(Vec a, Vec b) {
-  DL_EACH(Vec, a.v[i] / b.v[i]);
+  DL_BINARY(Vec, /);
 }
 // Two roundings: a fused one would be a call of libm on processors without the instruction.
 DL_INLINE Vec fma(Vec a, Vec b, Vec c) {
-  DL_EACH(Vec, a.v[i] * b.v[i] + c.v[i]);
+  return a * b + c;
 }
 DL_INLINE Vec fnma(Vec a, Vec b, Vec c) {
-  DL_EACH(Vec, c.v[i] - a.v[i] * b.v[i]);
+  return c - a * b;
 }
 DL_INLINE Vec sqrt(Vec a) {
   DL_EACH(Vec, std::sqrt(a.v[i]));
@@ -108,13 +135,6 @@ DL_INLINE Vec floor(Vec a) {
 DL_INLINE Vec round(Vec a) {
   DL_EACH(Vec, std::nearbyint(a.v[i]));
 }
-DL_INLINE Vec max(Vec a, Vec b) {
-  DL_EACH(Vec, a.v[i] > b.v[i] ? a.v[i] : b.v[i]);
-}
-DL_INLINE Vec min(Vec a, Vec b) {
-  DL_EACH(Vec, a.v[i] < b.v[i] ? a.v[i] : b.v[i]);
-}
-
 DL_INLINE IVec operator+(IVec a, IVec b) {
   DL_EACH(IVec, as_signed(as_unsigned(a.v[i]) + as_unsigned(b.v[i])));
 }
@@ -129,13 +149,13 @@ DL_INLINE IVec mul_high(IVec a, IVec b) {
           as_signed(static_cast<uint32_t>((uint64_t{as_unsigned(a.v[i])} * as_unsigned(b.v[i])) >> 32)));
 }
 DL_INLINE IVec operator&(IVec a, IVec b) {
-  DL_EACH(IVec, a.v[i] & b.v[i]);
+  DL_BINARY(IVec, &);
 }
 DL_INLINE IVec operator|(IVec a, IVec b) {
-  DL_EACH(IVec, a.v[i] | b.v[i]);
+  DL_BINARY(IVec, |);
 }
 DL_INLINE IVec operator^(IVec a, IVec b) {
-  DL_EACH(IVec, a.v[i] ^ b.v[i]);
+  DL_BINARY(IVec, ^);
 }
 template <int N>
 DL_INLINE IVec shift_left(IVec a) {
@@ -151,34 +171,41 @@ DL_INLINE IVec shift_right_signed(IVec a) {
 }
 
 DL_INLINE Mask operator<(Vec a, Vec b) {
-  DL_EACH(Mask, a.v[i] < b.v[i]);
+  DL_COMPARE(<);
 }
 DL_INLINE Mask operator<=(Vec a, Vec b) {
-  DL_EACH(Mask, a.v[i] <= b.v[i]);
+  DL_COMPARE(<=);
 }
 DL_INLINE Mask operator==(Vec a, Vec b) {
-  DL_EACH(Mask, a.v[i] == b.v[i]);
+  DL_COMPARE(==);
 }
 DL_INLINE Mask operator==(IVec a, IVec b) {
-  DL_EACH(Mask, a.v[i] == b.v[i]);
+  DL_COMPARE(==);
 }
 DL_INLINE Mask operator&(Mask a, Mask b) {
-  DL_EACH(Mask, a.v[i] && b.v[i]);
+  DL_BINARY(Mask, &);
 }
 DL_INLINE Mask operator|(Mask a, Mask b) {
-  DL_EACH(Mask, a.v[i] || b.v[i]);
+  DL_BINARY(Mask, |);
 }
 DL_INLINE Mask operator!(Mask a) {
-  DL_EACH(Mask, !a.v[i]);
+  DL_EACH(Mask, ~a.v[i]);
 }
 DL_INLINE bool any(Mask a) {
   return a.v[0] || a.v[1] || a.v[2] || a.v[3];
 }
 DL_INLINE Vec select(Mask m, Vec a, Vec b) {
-  DL_EACH(Vec, m.v[i] ? a.v[i] : b.v[i]);
+  DL_CHOOSE(Vec);
 }
 DL_INLINE IVec select(Mask m, IVec a, IVec b) {
-  DL_EACH(IVec, m.v[i] ? a.v[i] : b.v[i]);
+  DL_CHOOSE(IVec);
+}
+
+DL_INLINE Vec max(Vec a, Vec b) {
+  return select(b < a, a, b);
+}
+DL_INLINE Vec min(Vec a, Vec b) {
+  return select(a < b, a, b);
 }
 
 DL_INLINE Vec to_float(IVec a) {
@@ -214,5 +241,9 @@ DL_INLINE float max_lane(Vec a) {
 }
 
 #undef DL_EACH
+#undef DL_LANES
+#undef DL_BINARY
+#undef DL_COMPARE
+#undef DL_CHOOSE
 
 }  // namespace dl::DL_ISA_NAMESPACE
