@@ -60,8 +60,7 @@ async function evaluate(given: string, flags: Flags): Promise<void> {
   const { withCut } = await import('../../src/models/pictures.js');
   const { openDataset } = await import('../../src/data/open.js');
   const { ImageSource } = await import('../../src/train/inputs.js');
-  const { evaluationGraph } = await import('../../src/train/step.js');
-  const measure = (await import('../../src/train/training.js')).evaluate;
+  const { evaluate: measure, evaluationGraph } = await import('../../src/train/evaluation.js');
   const { defaultThreads, Program } = await import('../../src/runtime/program.js');
 
   const { resize, crop } = values;

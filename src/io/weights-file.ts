@@ -2,7 +2,6 @@
 
 import { DlcourseError, suggest } from '../errors.js';
 import { type FileSystem, nodeFileSystem, openForReading, readFully } from './filesystem.js';
-import { openPytorch } from './pytorch.js';
 import { openSafetensors, type SafetensorsFile, toFloat32 } from './safetensors.js';
 import type { Dtype } from './safetensors-header.js';
 
@@ -50,7 +49,7 @@ export async function weightsKind(path: string, fs: FileSystem = nodeFileSystem)
  *
  * @param options.part the container to take where a file has several; by default the plain weights before averaged ones
  *
- * Errors: those of {@link openPytorch} and openSafetensors; `E_WEIGHTS_PART` (no such container), `E_WEIGHTS_SHARDS`
+ * Errors: those of openPytorch and openSafetensors; `E_WEIGHTS_PART` (no such container), `E_WEIGHTS_SHARDS`
  * (a tensor in two files).
  */
 export async function openWeights(
@@ -68,7 +67,10 @@ export async function openWeights(
 }
 
 async function openTensors(path: string, fs: FileSystem = nodeFileSystem): Promise<TensorFile> {
-  if ((await weightsKind(path, fs)) === 'pytorch') return openPytorch(path, { fs });
+  if ((await weightsKind(path, fs)) === 'pytorch') {
+    const { openPytorch } = await import('./pytorch.js');
+    return openPytorch(path, { fs });
+  }
   return tensorsOf(await openSafetensors(path, { fs }));
 }
 

@@ -9,10 +9,9 @@ import type { Preprocessing } from '../data/preprocessing.js';
 import type { LoadedModel } from '../models/file.js';
 import { noPreprocessing } from '../models/pictures.js';
 import { Program } from '../runtime/program.js';
+import { evaluationGraph, forEachAnswer } from './evaluation.js';
 import { ImageSource, type Source } from './inputs.js';
 import { type Prediction, topPredictions } from './metrics.js';
-import { evaluationGraph } from './step.js';
-import { forEachAnswer } from './training.js';
 
 /** What was said about one picture or row. */
 export interface Answer {

@@ -10,12 +10,12 @@ import { type Cut, withCut } from '../models/pictures.js';
 import { defineState } from '../models/weights.js';
 import { Program, Store } from '../runtime/program.js';
 import { type Answer, Classifier, type ClassifierOptions } from './classify.js';
+import { evaluate, evaluationGraph, forEachBatch } from './evaluation.js';
 import { ArraySource, ImageSource, imageSources, type Source } from './inputs.js';
 import { type EpochRecord, type LoopEvent, trainLoop } from './loop.js';
 import type { Evaluation } from './metrics.js';
 import { makeRecipe, type Recipe } from './recipe.js';
-import { evaluationGraph } from './step.js';
-import { evaluate, forEachBatch, Training } from './training.js';
+import { Training } from './training.js';
 import { whiten } from './whiten.js';
 
 /** Rows in memory with their targets: x n×(model input), channels innermost; y class indices or target values. */

@@ -1,4 +1,4 @@
-// The training step as one graph: forward, loss, backward, check, update. And the evaluation step.
+// The training step as one graph: forward, loss, backward, check, update.
 
 import { DlcourseError } from '../errors.js';
 import { fixed, Graph, type Node, rows, type Value } from '../graph/graph.js';
@@ -9,10 +9,9 @@ import { add, fill, scale } from '../ops/arithmetic.js';
 import { binaryCrossEntropy, correct, mseLoss, softmaxCrossEntropy, softTargets } from '../ops/loss.js';
 import { accumulate, allFinite, clipScale, ema, globalNorm, scaleAll } from '../ops/optimizers.js';
 import { differentiate } from '../passes/autodiff.js';
-import { foldNorms } from '../passes/fold.js';
 import { fuse } from '../passes/fuse.js';
-import { prune } from '../passes/prune.js';
 import { simplify } from '../passes/simplify.js';
+import { emaName } from './evaluation.js';
 import { type OptimizerName, type OptimizerOptions, optimizerNamed } from './optimizer.js';
 
 export type LossName = 'cross_entropy' | 'mse' | 'binary_cross_entropy';
@@ -61,8 +60,6 @@ export interface TrainingGraph {
 
 /** Name in the store of what the optimizer keeps for a parameter. */
 export const slotName = (slot: string, parameter: string): string => `optimizer/${slot}/${parameter}`;
-/** Name in the store of the moving average of a tensor. */
-export const emaName = (name: string): string => `ema/${name}`;
 /** Name in the store of the slow weights of a tensor. */
 export const slowName = (name: string): string => `lookahead/${name}`;
 
@@ -274,27 +271,6 @@ function probe(graph: Graph, where: string, value: Value): void {
 export function firstNotFinite(results: Readonly<Record<string, ArrayLike<number>>>): string | undefined {
   const probes = Object.entries(results).filter(([name, finite]) => name.startsWith(PROBE) && finite[0] === 0);
   return probes[0]?.[0].replace(/^probe\/\d+\//, '');
-}
-
-/**
- * The evaluation step: `input`'s feeds to the result `output` (and the model's others by name, without side outputs).
- * @param average evaluate the moving averages instead of the trained tensors
- */
-export function evaluationGraph(model: Model, input: (graph: Graph) => Value, average = false): Graph {
-  const graph = new Graph();
-  const built = model.build(graph, {
-    training: false,
-    inputs: { [model.config.inputs[0]!.name]: input(graph) },
-    ...(average ? { nameInStore: emaName } : {}),
-  });
-  for (const [name, value] of Object.entries(built.outputs)) {
-    if (!Object.hasOwn(model.config.outputWeights ?? {}, name)) graph.outputs.set(name, value);
-  }
-  prune(graph);
-  simplify(graph);
-  foldNorms(graph);
-  fuse(graph);
-  return graph;
 }
 
 export interface Grouping {

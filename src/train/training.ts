@@ -8,22 +8,15 @@ import { headTensors, withFrozenNorms } from '../layers/rewrite.js';
 import { defineState } from '../models/weights.js';
 import type { BuiltPlan } from '../plan/build.js';
 import { bufferBytes, bytesWith, memoryLimit, ownBytes, requireMemory } from '../runtime/memory.js';
-import { Arena, type Data, defaultThreads, Program, planFor, type Store, tensorBytes } from '../runtime/program.js';
+import { Arena, defaultThreads, Program, planFor, type Store, tensorBytes } from '../runtime/program.js';
+import { emaName, evaluate, evaluationGraph } from './evaluation.js';
 import { frozenTensors } from './freeze.js';
 import type { Feeds, Source } from './inputs.js';
-import { averageScores, Counts, type Evaluation } from './metrics.js';
+import type { Evaluation } from './metrics.js';
 import { epochOrder } from './order.js';
 import type { Recipe } from './recipe.js';
 import { scheduleFactor } from './schedule.js';
-import {
-  emaName,
-  evaluationGraph,
-  firstNotFinite,
-  parameterGroups,
-  type StepOptions,
-  slowName,
-  trainingGraph,
-} from './step.js';
+import { firstNotFinite, parameterGroups, type StepOptions, slowName, trainingGraph } from './step.js';
 import { whitenedTensor } from './whiten.js';
 
 /** Where a training stands: everything that is not a tensor. */
@@ -475,82 +468,5 @@ export class Training {
   /** Stops the present step before its next op. */
   cancel(): void {
     this.#phase.program.cancel();
-  }
-}
-
-/** Runs a compiled evaluation over a whole source. Throws the signal's reason when aborted. */
-export async function evaluate(
-  program: Program,
-  source: Source,
-  classes: readonly string[],
-  signal?: AbortSignal,
-  onProgress?: (done: number) => void,
-): Promise<Evaluation> {
-  const counts = new Counts(classes);
-  const { crops = 1 } = source;
-  await forEachAnswer(
-    program,
-    source,
-    (scores, picture) => {
-      counts.add(scores, [source.labels![picture * crops]!]);
-      onProgress?.(picture + 1);
-    },
-    signal,
-  );
-  return counts.result();
-}
-
-/** The main output for each picture in order; crops of one picture have one answer, see `averageScores`. */
-export async function forEachAnswer(
-  program: Program,
-  source: Source,
-  use: (scores: Float32Array, picture: number) => void,
-  signal?: AbortSignal,
-): Promise<void> {
-  const { crops = 1 } = source;
-  let rows: Float32Array[] = [];
-  await forEachBatch(
-    program,
-    source,
-    (results, samples) => {
-      const output = Object.values(results)[0] as Float32Array;
-      const size = output.length / samples.length;
-      samples.forEach((sample, i) => {
-        rows.push(output.subarray(i * size, (i + 1) * size));
-        if (rows.length < crops) return;
-        use(crops === 1 ? rows[0]! : averageScores(joined(rows), crops), Math.floor(sample / crops));
-        rows = [];
-      });
-    },
-    signal,
-  );
-}
-
-function joined(rows: readonly Float32Array[]): Float32Array {
-  const out = new Float32Array(rows.length * rows[0]!.length);
-  rows.forEach((row, i) => {
-    out.set(row, i * row.length);
-  });
-  return out;
-}
-
-/** Runs a compiled evaluation on all samples in order; the next batch is read while one runs. */
-export async function forEachBatch(
-  program: Program,
-  source: Source,
-  use: (results: Record<string, Data>, samples: Int32Array) => void,
-  signal?: AbortSignal,
-): Promise<void> {
-  const batch = (at: number): Int32Array =>
-    Int32Array.from({ length: Math.min(program.batch, source.length - at) }, (_, i) => at + i);
-  let next: Promise<Feeds> | undefined;
-  for (let at = 0; at < source.length; at += program.batch) {
-    signal?.throwIfAborted();
-    const samples = batch(at);
-    const feeds = await (next ?? source.feeds(samples, undefined));
-    const running = program.run(feeds, samples.length);
-    next = at + program.batch < source.length ? source.feeds(batch(at + program.batch), undefined) : undefined;
-    next?.catch(() => {});
-    use((await running).results, samples);
   }
 }

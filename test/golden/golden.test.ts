@@ -28,10 +28,11 @@ import {
 } from '../../src/layers/index.js';
 import { readState, writeState } from '../../src/models/weights.js';
 import { Program, Store } from '../../src/runtime/program.js';
+import { evaluationGraph } from '../../src/train/evaluation.js';
 import type { Source } from '../../src/train/inputs.js';
 import { ArraySource } from '../../src/train/inputs.js';
 import { makeRecipe, type Recipe } from '../../src/train/recipe.js';
-import { evaluationGraph, slotName } from '../../src/train/step.js';
+import { slotName } from '../../src/train/step.js';
 import { Training } from '../../src/train/training.js';
 
 /** How much farther from the float64 truth than PyTorch's float32 we may be, and a floor where that was lucky. */

@@ -11,8 +11,8 @@ import { defineState } from '../../src/models/weights.js';
 import { differentiate } from '../../src/passes/autodiff.js';
 import { fuse } from '../../src/passes/fuse.js';
 import { Program, Store } from '../../src/runtime/program.js';
+import { evaluationGraph } from '../../src/train/evaluation.js';
 import { compile, load } from '../../src/train/learner.js';
-import { evaluationGraph } from '../../src/train/step.js';
 
 export interface LayerCase {
   readonly input: readonly number[];

@@ -6,7 +6,7 @@ import { batchNorm, conv1d, conv2d, flatten, linear, Model, relu, seq } from '..
 import { fuse } from '../../src/passes/fuse.js';
 import { prune } from '../../src/passes/prune.js';
 import { Program, Store } from '../../src/runtime/program.js';
-import { evaluationGraph } from '../../src/train/step.js';
+import { evaluationGraph } from '../../src/train/evaluation.js';
 import { buildNetwork } from '../../src/zoo/zoo.js';
 
 const BATCH = 3;

@@ -6,7 +6,7 @@ import { add } from '../../src/ops/arithmetic.js';
 import { conv2d } from '../../src/ops/conv2d.js';
 import { joinSeparable } from '../../src/passes/separable.js';
 import { planFor } from '../../src/runtime/program.js';
-import { evaluationGraph } from '../../src/train/step.js';
+import { evaluationGraph } from '../../src/train/evaluation.js';
 import { buildNetwork } from '../../src/zoo/zoo.js';
 
 const border = [1, 1, 1, 1];

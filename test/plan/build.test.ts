@@ -6,8 +6,9 @@ import { native } from '../../src/native.js';
 import { prune } from '../../src/passes/prune.js';
 import { buildPlan } from '../../src/plan/build.js';
 import type { WirePlan, WireTensor } from '../../src/plan/wire.js';
+import { evaluationGraph } from '../../src/train/evaluation.js';
 import { makeRecipe } from '../../src/train/recipe.js';
-import { evaluationGraph, parameterGroups, trainingGraph } from '../../src/train/step.js';
+import { parameterGroups, trainingGraph } from '../../src/train/step.js';
 import { buildNetwork } from '../../src/zoo/zoo.js';
 
 const BATCH = 6;

@@ -4,7 +4,7 @@ import { describe, expect, test } from '@jest/globals';
 import { elements, rows } from '../../src/graph/graph.js';
 import { Model, type ModelConfig, summarize } from '../../src/layers/index.js';
 import { Program, Store } from '../../src/runtime/program.js';
-import { evaluationGraph } from '../../src/train/step.js';
+import { evaluationGraph } from '../../src/train/evaluation.js';
 import {
   allNetworks,
   buildNetwork,
