@@ -15,10 +15,13 @@ export interface StateSpec {
   /** In the engine's layout: convolutions [kh, kw, ic/groups, oc], linear [1, 1, in, out]. */
   readonly shape: readonly number[];
   readonly initializer: Initializer;
-  /** Learned (weights, biases, norms) or kept (running statistics). */
-  readonly role: 'weight' | 'bias' | 'norm' | 'statistic';
+  /** Learned (weights, biases, norms), following training (running statistics), or never changed. */
+  readonly role: 'weight' | 'bias' | 'norm' | 'statistic' | 'fixed';
   readonly layout: DiskLayout;
 }
+
+/** Whether gradients move the tensor. */
+export const isLearned = ({ role }: StateSpec): boolean => role !== 'statistic' && role !== 'fixed';
 
 /** How a layer is being built into a graph. */
 export interface LayerContext {
@@ -37,6 +40,8 @@ export interface LayerContext {
   ): Value;
   /** A tensor that follows training without being learned. */
   statistic(name: string, shape: readonly number[], initializer: Initializer): Value;
+  /** A tensor that stays as it was initialised or read. */
+  fixed(name: string, shape: readonly number[], initializer: Initializer): Value;
   /** After a committed step: statistic = (1 − momentum) · statistic + momentum · value. */
   follow(statistic: Value, value: Value, momentum: number): void;
   /** Feed i32[4] that keys random masks: seed (low, high), step, index of the first row. */

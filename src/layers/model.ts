@@ -15,6 +15,7 @@ import {
 import type { AttributeSpecs, Attributes, AttributesOf } from '../graph/op.js';
 import { fill, reshape } from '../ops/arithmetic.js';
 import {
+  isLearned,
   type LayerContext,
   type LayerNode,
   type LayerSpec,
@@ -231,6 +232,10 @@ class Context implements LayerContext {
     return this.parameter(name, shape, initializer, 'statistic');
   }
 
+  fixed(name: string, shape: readonly number[], initializer: StateSpec['initializer']): Value {
+    return this.parameter(name, shape, initializer, 'fixed');
+  }
+
   follow(statistic: Value, value: Value, momentum: number): void {
     this.follows.push({ statistic, value, momentum });
   }
@@ -373,7 +378,7 @@ export class Model {
 
   /** Number of learned values. */
   get parameters(): number {
-    return this.state.reduce((sum, s) => sum + (s.role === 'statistic' ? 0 : elements(s.shape)), 0);
+    return this.state.reduce((sum, s) => sum + (isLearned(s) ? elements(s.shape) : 0), 0);
   }
 
   /** A table of the layers with shapes, parameters, multiply-adds and memory; `summarize(model)` has the figures. */

@@ -26,7 +26,7 @@ function affine(
   { gamma = ones, scale = true }: Affine = {},
 ): Value[] {
   if (!wanted) return [];
-  const weight = scale ? context.parameter('weight', shape, gamma, 'norm') : context.statistic('weight', shape, gamma);
+  const weight = scale ? context.parameter('weight', shape, gamma, 'norm') : context.fixed('weight', shape, gamma);
   return [weight, context.parameter('bias', shape, zeros, 'norm')];
 }
 

@@ -5,7 +5,7 @@ import { DlcourseError } from '../errors.js';
 import { activate, dropout, relu, scaleChannels, stochasticDepth } from './basic.js';
 import { linear } from './convolution.js';
 import type { InitializerName } from './initializers.js';
-import type { LayerNode, StateSpec } from './layer.js';
+import { isLearned, type LayerNode, type StateSpec } from './layer.js';
 import { type Block, Model, named, seq } from './model.js';
 import { globalAvgPool } from './pooling.js';
 
@@ -88,7 +88,7 @@ export function withFrozenNorms(model: Model, trained: (name: string) => boolean
   const isFrozen = ({ kind, path }: LayerNode): boolean => {
     if (kind !== 'batch_norm') return false;
     const tensors = state.get(path) ?? [];
-    const learned = tensors.filter(s => s.role !== 'statistic');
+    const learned = tensors.filter(isLearned);
     return !(learned.length > 0 ? learned : tensors).some(s => trained(s.name));
   };
   if (!model.config.layers.some(isFrozen)) return model;

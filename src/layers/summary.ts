@@ -1,6 +1,7 @@
 // What a model consists of: shapes, parameters, multiply-adds and memory, layer by layer.
 
 import { elements } from '../graph/graph.js';
+import { isLearned } from './layer.js';
 import type { Model } from './model.js';
 import { textTable } from './text-table.js';
 
@@ -43,8 +44,7 @@ export function summarize(model: Model): Summary {
     multiplyAdds.set(path, (multiplyAdds.get(path) ?? 0) + count);
   }
   const parameters = new Map<string, number>();
-  for (const { name, shape, role } of model.state) {
-    if (role === 'statistic') continue;
+  for (const { name, shape } of model.state.filter(isLearned)) {
     const path = name.slice(0, name.lastIndexOf('.'));
     parameters.set(path, (parameters.get(path) ?? 0) + elements(shape));
   }

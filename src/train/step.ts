@@ -3,7 +3,7 @@
 import { DlcourseError } from '../errors.js';
 import { fixed, Graph, type Node, rows, type Value } from '../graph/graph.js';
 import { zeros } from '../layers/initializers.js';
-import type { StateSpec } from '../layers/layer.js';
+import { isLearned, type StateSpec } from '../layers/layer.js';
 import type { BuiltModel, Model } from '../layers/model.js';
 import { add, fill, scale } from '../ops/arithmetic.js';
 import { binaryCrossEntropy, correct, mseLoss, softmaxCrossEntropy, softTargets } from '../ops/loss.js';
@@ -294,7 +294,7 @@ export function parameterGroups(
 ): ParameterGroup[] {
   const groups = new Map<string, ParameterGroup & { parameters: StateSpec[] }>();
   for (const spec of model.state) {
-    if (spec.role === 'statistic' || !trainable(spec.name)) continue;
+    if (!isLearned(spec) || !trainable(spec.name)) continue;
     const kind = {
       backbone: backbone(spec.name),
       decays: !(exemptNorms && spec.role !== 'weight'),

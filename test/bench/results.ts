@@ -3,6 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Model } from '../../src/layers/index.js';
+import { isLearned } from '../../src/layers/layer.js';
 import { packageRoot } from '../../src/native.js';
 import type { Form } from '../../src/zoo/zoo.js';
 import type { Input } from '../parity/pair.js';
@@ -104,9 +105,7 @@ export function keepComparison(found: Comparison): void {
 
 /** How many numbers of a model learn. */
 export const parametersOf = (model: Model): number =>
-  model.state
-    .filter(spec => spec.role !== 'statistic')
-    .reduce((sum, { shape }) => sum + shape.reduce((product, d) => product * d, 1), 0);
+  model.state.filter(isLearned).reduce((sum, { shape }) => sum + shape.reduce((product, d) => product * d, 1), 0);
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);

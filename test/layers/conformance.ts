@@ -7,6 +7,7 @@ import { expect } from '@jest/globals';
 import { elements, fixed, Graph, rows, type Value } from '../../src/graph/graph.js';
 import { type Block, batchNorm, Model, type ModelConfig, named } from '../../src/layers/index.js';
 import { generator } from '../../src/layers/initializers.js';
+import { isLearned } from '../../src/layers/layer.js';
 import { defineState } from '../../src/models/weights.js';
 import { differentiate } from '../../src/passes/autodiff.js';
 import { fuse } from '../../src/passes/fuse.js';
@@ -105,8 +106,10 @@ async function trains(model: Model): Promise<void> {
   model.state.forEach((spec, i) => {
     const after = learner.store.read(spec.name);
     expect(after.every(Number.isFinite)).toBe(true);
-    const fixed = model.config.layers.some(l => l.config['frozen'] === true) || !spec.name.includes('running');
-    if (!(fixed && spec.role === 'statistic')) {
+    const frozen = model.config.layers.some(l => l.config['frozen'] === true);
+    if (spec.role === 'fixed') {
+      expect([spec.name, after]).toEqual([spec.name, before[i]]);
+    } else if (!(frozen && spec.role === 'statistic')) {
       expect([spec.name, after]).not.toEqual([spec.name, before[i]]);
     }
   });
@@ -120,7 +123,7 @@ async function checkGradients(model: Model): Promise<void> {
   const built = model.build(graph, { training: true, inputs: { input: x } });
   const now = fuse(graph);
   const y = now(built.outputs['output']!);
-  const learned = model.state.filter(s => s.role !== 'statistic').map(s => s.name);
+  const learned = model.state.filter(isLearned).map(s => s.name);
   const wrt = [x, ...learned.map(name => graph.state.get(name)!)];
   graph.outputs.set('y', y);
   const gradients = differentiate(graph, new Map([[y, graph.feed('dy', y.type)]]), wrt);

@@ -66,7 +66,7 @@ async function read(path: string, tensors: readonly ForeignTensor[]): Promise<St
 async function statisticsError(path: string, tensors: readonly ForeignTensor[], store: Store): Promise<number> {
   return withFile(path, async file => {
     let worst = 0;
-    for (const { name, spec } of tensors.filter(t => t.spec.name.includes('running'))) {
+    for (const { name, spec } of tensors.filter(t => t.spec.role === 'statistic')) {
       worst = Math.max(worst, relative(store.read(spec.name), await file.float32(name)));
     }
     return worst;

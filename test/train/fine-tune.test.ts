@@ -19,6 +19,7 @@ import {
   seq,
 } from '../../src/layers/index.js';
 import { generator } from '../../src/layers/initializers.js';
+import { isLearned } from '../../src/layers/layer.js';
 import { headTensors } from '../../src/layers/rewrite.js';
 import { FORMAT, type LoadedModel, saveModel } from '../../src/models/file.js';
 import { defineState } from '../../src/models/weights.js';
@@ -165,7 +166,7 @@ describe('rates of their own', () => {
       await one.training.step();
       return new Map(
         model.state
-          .filter(s => s.role !== 'statistic')
+          .filter(isLearned)
           .map(s => [s.name, one.store.read(s.name).map((v, i) => v - before.get(s.name)![i]!)] as const),
       );
     };

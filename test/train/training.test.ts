@@ -24,6 +24,7 @@ import {
   tanh,
 } from '../../src/layers/index.js';
 import { generator } from '../../src/layers/initializers.js';
+import { isLearned } from '../../src/layers/layer.js';
 import { FORMAT } from '../../src/models/file.js';
 import { native } from '../../src/native.js';
 import { Store } from '../../src/runtime/program.js';
@@ -228,7 +229,7 @@ describe('accumulation', () => {
       { model: plain, train },
     );
     await one.training.step();
-    const learned = plain.state.filter(s => s.role !== 'statistic').map(s => s.name);
+    const learned = plain.state.filter(isLearned).map(s => s.name);
     return new Map(learned.map(name => [name, one.store.read(slotName('momentum', name)) as Float32Array]));
   }
 
