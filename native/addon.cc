@@ -339,7 +339,7 @@ Napi::Value info(const Napi::CallbackInfo& info) {
   return guarded(info, [&]() -> Napi::Value {
     Napi::Env env = info.Env();
     Napi::Object out = Napi::Object::New(env);
-    out.Set("protocol", 5);
+    out.Set("protocol", 6);
     Napi::Array isas = Napi::Array::New(env);
     for (dl::Isa isa : dl::supported_isas()) isas.Set(isas.Length(), dl::name_of(isa));
     out.Set("isas", isas);
@@ -768,6 +768,66 @@ Napi::Value bandwidth(const Napi::CallbackInfo& info) {
   });
 }
 
+// ---- Verbs: pictures ------------------------------------------------------------------------------------
+
+/// (from: Uint8Array, to: Uint8Array, {vertical, line, size, channels, origin, first, count, weights}): one
+/// direction of a picture's resampling (kernels/picture), at once. `line`: bytes from row to row of `from`,
+/// whose first row or pixel is number `origin`; `size`: what the other direction keeps, bytes of a row or
+/// rows.
+Napi::Value resample(const Napi::CallbackInfo& info) {
+  return guarded(info, [&]() -> Napi::Value {
+    const Napi::Object pass = object(info[2], "pass");
+    const auto whole = [&](const char* name) {
+      const int64_t value = integer(pass.Get(name), name);
+      if (value < 0 || value > 0x7fffffff) bad_argument(name, "at least 0");
+      return value;
+    };
+    const bool vertical = pass.Get("vertical").ToBoolean();
+    const int64_t line = whole("line"), size = whole("size"), channels = whole("channels"),
+                  origin = whole("origin");
+    const Napi::Value values[] = {pass.Get("first"), pass.Get("count"), pass.Get("weights")};
+    // From here on no code of JavaScript runs, which could take the memory away.
+    const Bytes from = typed_bytes(info[0], dl::DType::u8, "from"),
+                to = typed_bytes(info[1], dl::DType::u8, "to"),
+                firsts = typed_bytes(values[0], dl::DType::i32, "first"),
+                counts = typed_bytes(values[1], dl::DType::i32, "count"),
+                weights = typed_bytes(values[2], dl::DType::i32, "weights");
+    const auto* first = reinterpret_cast<const int32_t*>(firsts.data);
+    const auto* count = reinterpret_cast<const int32_t*>(counts.data);
+    const auto length = static_cast<int64_t>(firsts.size / 4);
+    if (counts.size != firsts.size || length == 0 || weights.size % firsts.size != 0)
+      bad_argument("pass", "as many counts as firsts, and equal shares of weights");
+    if (channels != 1 && channels != 3) bad_argument("channels", "1 or 3");
+    const auto stride = static_cast<int64_t>(weights.size / firsts.size);
+    const auto given = static_cast<int64_t>(from.size);
+    std::vector<int32_t> begin(static_cast<size_t>(length));
+    int64_t end = 0;
+    for (int64_t i = 0; i < length; i++) {
+      const int64_t at = int64_t{first[i]} - origin;
+      if (at < 0 || count[i] < 1 || count[i] > stride) bad_argument("pass", "neighbours that exist");
+      begin[static_cast<size_t>(i)] = static_cast<int32_t>(at);
+      end = std::max(end, at + count[i]);
+    }
+    // What is read of a row, the last one too.
+    const int64_t rows = vertical ? end : size, row = vertical ? size : end * channels;
+    if (row > line || (rows > 0 && dl::checked_mul(rows - 1, line) + row > given))
+      bad_argument("from", "all neighbours");
+    if (dl::checked_mul(length, vertical ? size : size * channels) != static_cast<int64_t>(to.size))
+      bad_argument("to", "as many bytes as results");
+    const dl::PictureTaps taps{begin.data(), count, reinterpret_cast<const int32_t*>(weights.data), stride,
+                               length};
+    const dl::PictureKernels& kernels = dl::kernels_of(dl::default_isa()).picture;
+    const auto* source = reinterpret_cast<const uint8_t*>(from.data);
+    auto* result = reinterpret_cast<uint8_t*>(const_cast<std::byte*>(to.data));
+    if (vertical) {
+      kernels.down(taps, source, line, size, result);
+    } else {
+      kernels.across(taps, source, line, size, channels, result);
+    }
+    return info.Env().Undefined();
+  });
+}
+
 // ---- Start and end --------------------------------------------------------------------------------------
 
 /// Before an environment goes, its runs are stopped: their threads must not call into it any more.
@@ -810,6 +870,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
       {"progress", progress},
       {"peak", peak},
       {"bandwidth", bandwidth},
+      {"resample", resample},
   };
   for (const auto& [verb, function] : verbs) exports.Set(verb, Napi::Function::New(env, function, verb));
   return exports;

@@ -45,6 +45,23 @@ export interface RunResult {
   nanoseconds?: number[];
 }
 
+/** Every result is a mix of `count` neighbours from `first` on, with weights in units of 2^-22. */
+export interface ResamplePass {
+  /** Of rows, else of the pixels of a row. */
+  vertical: boolean;
+  /** Bytes from a row of the source to the next. */
+  line: number;
+  /** What the other direction keeps: bytes of a row where rows are mixed, else rows. */
+  size: number;
+  channels: number;
+  /** Number of the source's first row or pixel, in terms of `first`. */
+  origin: number;
+  first: Int32Array;
+  count: Int32Array;
+  /** Equal shares, one for each result. */
+  weights: Int32Array;
+}
+
 export interface Native {
   info(): NativeInfo;
   /** Attribute names by op. */
@@ -53,6 +70,8 @@ export interface Native {
   peak(isa: string | undefined, threads: number, seconds: number): Promise<number>;
   /** Memory bandwidth of `threads` threads in GB/s, measured for about `seconds`: bytes read and written by a triad. */
   bandwidth(isa: string | undefined, threads: number, seconds: number): Promise<number>;
+  /** One direction of a picture's resampling, see data/resize.ts. Fills `to`. */
+  resample(from: Uint8Array, to: Uint8Array, pass: ResamplePass): void;
   createStore(): StoreHandle;
   createArena(): ArenaHandle;
   defineState(store: StoreHandle, name: string, dtype: DType, shape: number[]): void;
@@ -75,7 +94,7 @@ export interface Native {
 }
 
 /** Version of the wire between this file and addon.cc. */
-const PROTOCOL = 5;
+const PROTOCOL = 6;
 
 let loaded: Native | undefined;
 

@@ -12,6 +12,7 @@
 #include "kernels/norm/norm-inl.h"
 #include "kernels/optim/optim-inl.h"
 #include "kernels/peak/peak-inl.h"
+#include "kernels/picture/picture-inl.h"
 #include "kernels/pool/pool-inl.h"
 #include "kernels/random/random-inl.h"
 #include "kernels/resample/resample-inl.h"
@@ -40,6 +41,7 @@ inline constexpr Kernels kTable{
     .math = math_kernels,
     .norm = norm_kernels,
     .peak = peak_kernels,
+    .picture = picture_kernels,
     .unary = unary_kernels,
     .pool = pool_kernels,
     .resample = resample_kernels,

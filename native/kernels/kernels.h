@@ -18,6 +18,7 @@
 #include "kernels/norm/norm.h"
 #include "kernels/optim/optim.h"
 #include "kernels/peak/peak.h"
+#include "kernels/picture/picture.h"
 #include "kernels/pool/pool.h"
 #include "kernels/random/random.h"
 #include "kernels/resample/resample.h"
@@ -46,6 +47,7 @@ struct Kernels {
   MathKernels math;
   NormKernels norm;
   PeakKernels peak;
+  PictureKernels picture;
   UnaryKernels unary;
   PoolKernels pool;
   ResampleKernels resample;

@@ -3,8 +3,10 @@
 //
 // Two passes, one a direction, with bytes between them. A kernel that shrinks widens with the ratio. Its weights are
 // normalised over the pixels that exist (a border is left out of the mean, not repeated) and rounded to multiples of
-// 2^-22, so that both passes are sums of integers: exact, and the same on every machine.
+// 2^-22, so that both passes are sums of integers: exact, and the same on every machine. The
+// addon computes them.
 
+import { native } from '../native.js';
 import type { ImageShape } from './dataset.js';
 import type { Interpolation } from './preprocessing.js';
 
@@ -97,16 +99,12 @@ export function mirror({ height, width, channels, data }: Picture): Picture {
 
 /** Bits of a weight behind the point: the sums fit into 32 bits, as a kernel's weights add to 1. */
 const precision = 22;
-const half = 1 << (precision - 1);
-/** The product of two integers, without a check for −0. */
-const { imul } = Math;
 
-/** For each pixel of the result: the first pixel it is made of, how many, and their weights (`stride` apart). */
+/** For each pixel of the result: the first pixel it is made of, how many, and their weights, in equal shares. */
 interface Taps {
   readonly first: Int32Array;
   readonly count: Int32Array;
   readonly weights: Int32Array;
-  readonly stride: number;
 }
 
 /** One direction: the pixels of the picture that are needed, and how they are mixed; not at all without `taps`. */
@@ -149,69 +147,32 @@ function tapsOf(from: number, to: number, kernel: keyof typeof kernels, begin: n
       weights[i * stride + k] = Math.trunc((weight < 0 ? -0.5 : 0.5) + weight * 2 ** precision);
     }
   }
-  return { first, count, weights, stride };
+  return { first, count, weights };
 }
 
 /** Scales `rows` rows from `top` on of a picture whose first column is number `origin`. */
 function across(picture: Picture, { begin, end, taps }: Axis, origin: number, top: number, rows: number): Picture {
   if (!taps) return crop(picture, { left: begin - origin, top, width: end - begin, height: rows });
-  const { channels, data } = picture;
-  const { first, count, weights, stride } = taps;
-  const columns = first.length;
-  const out = new Uint8ClampedArray(rows * columns * channels);
-  let o = 0;
-  for (let y = top; y < top + rows; y++) {
-    const start = (y * picture.width - origin) * channels;
-    for (let x = 0; x < columns; x++) {
-      let p = start + first[x] * channels;
-      const last = x * stride + count[x];
-      if (channels === 3) {
-        let red = half;
-        let green = half;
-        let blue = half;
-        for (let k = x * stride; k < last; k++, p += 3) {
-          const weight = weights[k];
-          red = (red + imul(data[p], weight)) | 0;
-          green = (green + imul(data[p + 1], weight)) | 0;
-          blue = (blue + imul(data[p + 2], weight)) | 0;
-        }
-        out[o++] = red >> precision;
-        out[o++] = green >> precision;
-        out[o++] = blue >> precision;
-      } else {
-        let grey = half;
-        for (let k = x * stride; k < last; k++, p++) grey = (grey + imul(data[p], weights[k])) | 0;
-        out[o++] = grey >> precision;
-      }
-    }
-  }
-  return { height: rows, width: columns, channels, data: bytesOf(out) };
+  const { channels } = picture;
+  const { first, count, weights } = taps;
+  const line = picture.width * channels;
+  const data = new Uint8Array(rows * first.length * channels);
+  const pass = { vertical: false, line, size: rows, channels, origin, first, count, weights };
+  native().resample(picture.data.subarray(top * line), data, pass);
+  return { height: rows, width: first.length, channels, data };
 }
 
 /** Scales `columns` columns from `left` on of a picture whose first row is number `origin`. */
 function down(picture: Picture, { begin, end, taps }: Axis, origin: number, left: number, columns: number): Picture {
   if (!taps) return crop(picture, { left, top: begin - origin, width: columns, height: end - begin });
-  const { channels, data } = picture;
-  const { first, count, weights, stride } = taps;
-  const height = first.length;
-  const line = picture.width * channels;
-  const bytes = columns * channels;
-  const out = new Uint8ClampedArray(height * bytes);
-  let o = 0;
-  for (let y = 0; y < height; y++) {
-    const start = (first[y] - origin) * line + left * channels;
-    const last = y * stride + count[y];
-    for (let x = 0; x < bytes; x++) {
-      let sum = half;
-      let p = start + x;
-      for (let k = y * stride; k < last; k++, p += line) sum = (sum + imul(data[p], weights[k])) | 0;
-      out[o++] = sum >> precision;
-    }
-  }
-  return { height, width: columns, channels, data: bytesOf(out) };
+  const { channels } = picture;
+  const { first, count, weights } = taps;
+  const size = columns * channels;
+  const data = new Uint8Array(first.length * size);
+  const pass = { vertical: true, line: picture.width * channels, size, channels, origin, first, count, weights };
+  native().resample(picture.data.subarray(left * channels), data, pass);
+  return { height: first.length, width: columns, channels, data };
 }
-
-const bytesOf = (clamped: Uint8ClampedArray): Uint8Array => new Uint8Array(clamped.buffer as ArrayBuffer);
 
 /** The pixel that each of `length` pixels from `begin` on is taken from. Positions are added up, as Pillow does. */
 function nearest(from: number, to: number, begin: number, length: number): Int32Array {

@@ -51,6 +51,14 @@ function rightCalls(): Record<
     resume: () => [executable],
     progress: () => [executable],
     dispose: () => [addon.createStore()],
+    resample: () => [
+      new Uint8Array(30),
+      new Uint8Array(12),
+      {
+        ...{ vertical: false, line: 15, size: 2, channels: 3, origin: 0 },
+        ...{ first: Int32Array.of(0, 1), count: Int32Array.of(2, 4), weights: new Int32Array(8) },
+      },
+    ],
   };
 }
 
