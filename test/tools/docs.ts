@@ -10,6 +10,7 @@ import { type PublishedRecipe, publishedRecipes, stochasticDepthRecipe } from '.
 import { allNetworks } from '../../src/zoo/zoo.js';
 import { chartSvg } from '../bench/chart.js';
 import { fastTable, readFastRuns } from '../bench/fast-runs.js';
+import { inputTable, readInputRows } from '../bench/input-rows.js';
 import { readComparisons } from '../bench/results.js';
 import { benchmarkTables } from '../bench/tables.js';
 import { parityTable, readResults } from '../parity/results.js';
@@ -120,6 +121,7 @@ const generated: Record<string, () => string | Promise<string>> = {
   parity: async () => parityTable(readResults(), await allNetworks()),
   benchmarks: () => benchmarkTables(readComparisons()),
   fast: () => fastTable(readFastRuns()),
+  input: () => inputTable(readInputRows()),
 };
 
 /** Files that are generated as a whole. */
