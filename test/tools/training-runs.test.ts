@@ -37,7 +37,7 @@ describe('the table of trainings', () => {
     const lines = trainingTable([{ ...entry, speed }, other], await allNetworks()).split('\n');
     expect(lines[2]).toMatch(/^\| LeNet \| `lenet5` \|/);
     expect(lines[3]).toBe(
-      '| ResNet | `resnet20` | stickers, 32×32×3 | 12 | 93.21 % | 269,722 | 40.55 | 1,235 | 300 MiB | `--exempt-norms --lr 0.05` |',
+      '| ResNet | `resnet20` | stickers, 32×32×3 | 12 | 93.21 % | 269,722 | 40.55 | 1,235 | 170 % | 300 MiB | `--exempt-norms --lr 0.05` |',
     );
     expect(lines.at(-1)).toContain('2026-01-02 to 2026-01-05 with avx2');
     expect(lines.at(-1)).toContain('2 threads, FMA peak 176 GFLOP/s');

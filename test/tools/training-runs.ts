@@ -132,11 +132,17 @@ export function trainingTable(entries: readonly TrainingEntry[], networks: reado
       number(e.params),
       number(Number((e.multiplyAdds / 1e6).toFixed(2))),
       e.speed ? number(Number(e.speed.imagesPerSecond.toPrecision(4))) : '–',
+      e.speed ? ofPeak(e.speed, e.multiplyAdds) : '–',
       `${number(Math.round(e.peakMemoryBytes / 2 ** 20))} MiB`,
       settings(e),
     ]);
   const head = ['family', 'network', 'data', 'epochs', 'test accuracy', 'parameters', 'multiply-adds (M)', 'images/s'];
-  return `${table([...head, 'peak memory', 'settings'], lines)}\n\n${circumstances(entries)}`;
+  return `${table([...head, 'of peak', 'peak memory', 'settings'], lines)}\n\n${circumstances(entries)}`;
+}
+
+/** Forward pass and both gradients, computed directly, beside the multiply-adds that the machine can do. */
+function ofPeak({ imagesPerSecond, peakGflops }: NonNullable<TrainingEntry['speed']>, multiplyAdds: number): string {
+  return `${Math.round((100 * imagesPerSecond * 3 * 2 * multiplyAdds) / (peakGflops * 1e9))} %`;
 }
 
 /** `--lr 0.05`: what to type beside the network, the data and the epochs. */
@@ -154,11 +160,10 @@ function circumstances(entries: readonly TrainingEntry[]): string {
   const dates = entries.map(e => e.date).sort();
   const days = dates[0] === dates.at(-1) ? dates[0] : `${dates[0]} to ${dates.at(-1)}`;
   const speeds = entries.flatMap(e => (e.speed ? [e.speed] : []));
-  const peak = speeds.length > 0 ? Math.round(Math.max(...speeds.map(s => s.peakGflops))) : 0;
+  const peaks = speeds.map(s => Math.round(s.peakGflops)).sort((a, b) => a - b);
+  const peak = [...new Set([peaks[0] ?? 0, peaks.at(-1) ?? 0])].map(number).join(' to ');
   const measured =
-    speeds.length > 0
-      ? ` Speed: ${listed(speeds.map(s => s.threads))} threads, FMA peak ${number(peak)} GFLOP/s in all.`
-      : '';
+    speeds.length > 0 ? ` Speed: ${listed(speeds.map(s => s.threads))} threads, FMA peak ${peak} GFLOP/s in all.` : '';
   return (
     `Trained ${days} with ${listed(entries.map(e => e.isa))}, seed ${listed(entries.map(e => e.seed))}, ` +
     `versions ${listed(entries.map(e => `\`${e.commit}\``))}.${measured}`
