@@ -70,10 +70,11 @@ void detect(std::vector<Isa>& found) {
   bool osxsave = has(basic.c, 27), avx = has(basic.c, 28), fma = has(basic.c, 12);
   if (!osxsave || !avx || !fma) return;
   uint64_t saved = saved_registers();
-  constexpr uint64_t kYmm = 0x6, kZmm = 0xe6;
+  constexpr uint64_t kYmm = 0x6;
   if ((saved & kYmm) != kYmm || !has(extended.b, 5)) return;
   found.push_back(Isa::avx2);
 #ifdef DL_HAS_AVX512
+  constexpr uint64_t kZmm = 0xe6;
   bool f = has(extended.b, 16), dq = has(extended.b, 17), bw = has(extended.b, 30), vl = has(extended.b, 31);
   if ((saved & kZmm) == kZmm && f && dq && bw && vl) found.push_back(Isa::avx512);
 #endif

@@ -1,18 +1,30 @@
-// Runs the native tests: all, or those whose name contains one of the arguments. Exit status 1 when one
-// fails.
+// native_tests [--shard I/N] [NAME…]: runs the native tests: all, or those whose name contains one of the
+// arguments; of these every Nth from the Ith, so that N processes share them. Exit status 1 when one fails.
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <vector>
 
 #include "tests/registry.h"
 
 int main(int count, char** arguments) {
   using namespace dl::test;
-  int passed = 0, failed = 0;
+  int shard = 1, shards = 1;
+  std::vector<const char*> names;
+  for (int i = 1; i < count; i++) {
+    if (std::strcmp(arguments[i], "--shard") != 0) {
+      names.push_back(arguments[i]);
+    } else if (++i == count || std::sscanf(arguments[i], "%d/%d", &shard, &shards) != 2 || shard < 1 ||
+               shard > shards) {
+      std::printf("--shard: expected I/N with I from 1 to N\n");
+      return 2;
+    }
+  }
+  int passed = 0, failed = 0, found = 0;
   for (const Test& test : tests()) {
-    bool wanted = count <= 1;
-    for (int i = 1; i < count; i++) wanted = wanted || std::strstr(test.name, arguments[i]) != nullptr;
-    if (!wanted) continue;
+    bool wanted = names.empty();
+    for (const char* name : names) wanted = wanted || std::strstr(test.name, name) != nullptr;
+    if (!wanted || found++ % shards != shard - 1) continue;
     begin_test();
     try {
       test.body();
