@@ -26,7 +26,7 @@ export interface ParityResult {
   readonly exact: Differences;
   readonly winograd: Differences;
   /** PyTorch's own difference between logits in float32 and in float64. */
-  readonly pytorch?: number;
+  readonly pytorch: number;
   /** Of the steps. */
   readonly allowed: number;
   readonly passed: boolean;
@@ -70,7 +70,7 @@ export function parityTable(results: readonly ParityResult[], networks: readonly
     r.form,
     `${r.reference}${r.layout === 'own' ? '' : ` (names: ${r.layout})`}`,
     `${r.full}`,
-    `${both(r, 'logits')}${r.pytorch === undefined ? '' : ` (${r.pytorch.toExponential(1)})`}`,
+    `${both(r, 'logits')} (${r.pytorch.toExponential(1)})`,
     `${r.side}`,
     `${both(r, 'steps')} (${r.allowed.toExponential(1)})`,
     r.passed ? 'yes' : '**no**',
