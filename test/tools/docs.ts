@@ -14,6 +14,7 @@ import { inputTable, readInputRows } from '../bench/input-rows.js';
 import { readComparisons } from '../bench/results.js';
 import { benchmarkTables } from '../bench/tables.js';
 import { parityTable, readResults } from '../parity/results.js';
+import { curvesTable, readCurves } from './learning-curves.js';
 import { table } from './markdown.js';
 import { drawing, familyTable, networkTables } from './networks-tables.js';
 import { readTrainings, trainingTable } from './training-runs.js';
@@ -118,6 +119,7 @@ const generated: Record<string, () => string | Promise<string>> = {
   'exit-statuses': exits,
   help,
   training: async () => trainingTable(readTrainings(), await allNetworks()),
+  curves: () => curvesTable(readCurves()),
   parity: async () => parityTable(readResults(), await allNetworks()),
   benchmarks: () => benchmarkTables(readComparisons()),
   fast: () => fastTable(readFastRuns()),

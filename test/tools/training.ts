@@ -1,4 +1,5 @@
-// Records trainings in docs/training.json: `npm run training-table -- add RUN…`, then `… bench` when nothing else runs.
+// Records trainings in docs/training.json: `npm run training-table -- add RUN…`, then `… bench` when nothing else runs;
+// and learning curves in docs/curves.json: `… curves RUN…`.
 
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import { Command } from 'commander';
 import type { ModelBench } from '../../cli/bench/model.js';
 import { DlcourseError } from '../../src/errors.js';
 import { packageRoot } from '../../src/native.js';
+import { curveOf, keepCurve } from './learning-curves.js';
 import {
   currentCommit,
   entryOf,
@@ -48,12 +50,22 @@ function measured({ network, form, input, batchSize }: TrainingEntry): ModelBenc
   );
 }
 
-const program = new Command('training-table').description('Records trainings in docs/training.json.');
+const program = new Command('training-table').description(
+  'Records trainings in docs/training.json and docs/curves.json.',
+);
 program
   .command('add <runs...>')
   .description('adds finished runs; one of the same network, data and settings replaces the earlier')
   .option('--commit <hash>', 'version that trained (default: the present one)')
   .action((runs: string[], { commit }: { commit?: string }) => add(runs, commit ?? currentCommit()));
+program
+  .command('curves <runs...>')
+  .description('adds finished runs, some with --exact, to the learning curves that are compared')
+  .option('--commit <hash>', 'version that trained (default: the present one)')
+  .action(async (runs: string[], { commit }: { commit?: string }) => {
+    for (const run of runs) keepCurve(await curveOf(run, commit ?? currentCommit()));
+    console.log('now: npm run docs');
+  });
 program
   .command('bench [networks...]')
   .description('measures the speed of training steps (default: of entries that have none)')
