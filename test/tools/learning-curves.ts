@@ -1,11 +1,12 @@
 // Learning curves with Winograd's algorithm beside those of direct convolution: docs/curves.json has a run's epochs,
 // docs/training.md the differences.
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/native.js';
+import type { EpochRecord } from '../../src/train/loop.js';
 import { files } from '../../src/train/run.js';
-import { table } from './markdown.js';
+import { listed, percent, table } from './markdown.js';
 import { entryOf, type TrainingEntry } from './training-runs.js';
 
 /** What one training showed, epoch by epoch. */
@@ -28,21 +29,16 @@ const path = join(packageRoot(), 'docs', 'curves.json');
 export const readCurves = (): LearningCurve[] => JSON.parse(readFileSync(path, 'utf8')) as LearningCurve[];
 
 export function keepCurve(curve: LearningCurve): void {
-  const others = (existsSync(path) ? readCurves() : []).filter(c => c.seed !== curve.seed || c.exact !== curve.exact);
+  const others = readCurves().filter(c => c.seed !== curve.seed || c.exact !== curve.exact);
   const curves = [...others, curve].sort((a, b) => a.seed - b.seed || Number(a.exact) - Number(b.exact));
   writeFileSync(path, `${JSON.stringify(curves, null, 2)}\n`);
 }
 
-interface Epoch {
-  readonly train: { readonly loss: number };
-  readonly test: { readonly loss: number; readonly top1: number };
-}
-
-/** The curve of a finished run. Throws what entryOf throws. */
+/** The curve of a finished run that was tested after every epoch. Throws what entryOf throws. */
 export async function curveOf(run: string, commit: string): Promise<LearningCurve> {
   const { network, data, seed, settings, isa } = await entryOf(run, commit);
   const lines = readFileSync(join(run, files.log), 'utf8').trim().split('\n');
-  const epochs = lines.map(line => JSON.parse(line) as Epoch);
+  const epochs = lines.map(line => JSON.parse(line) as Required<EpochRecord>);
   const { exact = false, seed: _, ...others } = settings;
   return {
     ...{ network, data, seed, exact: exact === true, settings: others },
@@ -66,17 +62,16 @@ export function curvesTable(curves: readonly LearningCurve[]): string {
   const figures: [keyof LearningCurve & ('trainLoss' | 'testLoss' | 'top1'), string, (v: number) => string][] = [
     ['trainLoss', 'training loss', v => v.toFixed(4)],
     ['testLoss', 'test loss', v => v.toFixed(4)],
-    ['top1', 'test accuracy', v => `${(100 * v).toFixed(2)} %`],
+    ['top1', 'test accuracy', percent],
   ];
   const lines = figures.flatMap(([key, name, shown]) =>
     (fast[0]?.[key] ?? []).map((_, epoch) => {
       const [a, b] = [fast, exact].map(way => way.map(curve => curve[key][epoch]!)) as [number[], number[]];
-      const figures = [mean(a), mean(b), Math.abs(mean(a) - mean(b)), Math.max(spread(a), spread(b))];
-      return [name, `${epoch + 1}`, ...figures.map(shown)];
+      const values = [mean(a), mean(b), Math.abs(mean(a) - mean(b)), Math.max(spread(a), spread(b))];
+      return [name, `${epoch + 1}`, ...values.map(shown)];
     }),
   );
   const head = ['figure', 'epoch', 'Winograd', 'direct', 'apart', 'range of seeds'];
-  const listed = (values: readonly (string | number)[]): string => [...new Set(values)].join(', ');
   return (
     `${table(head, lines)}\n\n\`${listed(curves.map(c => c.network))}\` on ${listed(curves.map(c => c.data))}, ` +
     `seeds ${listed(fast.map(c => c.seed))} with Winograd, ${listed(exact.map(c => c.seed))} direct, ` +

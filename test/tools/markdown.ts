@@ -7,3 +7,6 @@ export const number = (n: number): string => n.toLocaleString('en-US');
 
 export const percent = (share: number | undefined): string =>
   share === undefined ? '–' : `${(100 * share).toFixed(2)} %`;
+
+/** Each once: `1, 3`. */
+export const listed = (values: readonly (string | number)[]): string => [...new Set(values)].join(', ');

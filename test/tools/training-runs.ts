@@ -9,7 +9,7 @@ import { type LayerSummary, summarize } from '../../src/layers/summary.js';
 import { packageRoot } from '../../src/native.js';
 import { files, type RunReport, readRun } from '../../src/train/run.js';
 import type { Network } from '../../src/zoo/zoo.js';
-import { number, percent, table } from './markdown.js';
+import { listed, number, percent, table } from './markdown.js';
 
 /** One training. */
 export interface TrainingEntry {
@@ -156,7 +156,6 @@ function settings(e: TrainingEntry): string {
 
 /** Where the figures were measured. */
 function circumstances(entries: readonly TrainingEntry[]): string {
-  const listed = (values: readonly (string | number)[]): string => [...new Set(values)].join(', ');
   const dates = entries.map(e => e.date).sort();
   const days = dates[0] === dates.at(-1) ? dates[0] : `${dates[0]} to ${dates.at(-1)}`;
   const speeds = entries.flatMap(e => (e.speed ? [e.speed] : []));
