@@ -21,6 +21,11 @@ constexpr int64_t kPanelBytes = 320 << 10;
 constexpr int64_t kLatePanels = 8;
 /// Rows of weights that are packed at a time then.
 constexpr int64_t kLateRows = 16;
+/// Pixels that use a panel of weights enough, once it is in the cache.
+constexpr int64_t kLeastPixels = 64;
+/// Floats of a line of the caches, and least lines of a row of weights that a thread has to itself.
+constexpr int64_t kLine = 16;
+constexpr int64_t kLeastLines = 8;
 /// Of all packed panels, where every piece of pixels passes by all of them.
 constexpr int64_t kStreamedBytes = 256 << 10;
 /// Most pixels of a block: above it nothing is gained, and pointers are kept for each.
@@ -84,6 +89,7 @@ class DirectConvolution final : public Convolution {
     const Derived packed = derived(run.derived);
     if (!run.derived_fresh) pack(run, o, packed);
     const int64_t n = o.source.shape[0];
+    if (reads_in_place(n)) return multiply_in_place(run, o, packed);
     const GridBlocks blocks = this->blocks(n);
     const int64_t splits = this->splits(n, blocks);
     float* sums = reinterpret_cast<float*>(run.workspace);
@@ -171,7 +177,10 @@ class DirectConvolution final : public Convolution {
   }
 
   GridBlocks blocks(int64_t n) const {
-    const int64_t share = std::max(kPixelsAtOnce, n * sliding_.grid_pixels() / kItems);
+    const int64_t pixels = n * sliding_.grid_pixels();
+    // Items that share pixels read them again, items that share weights read those.
+    const bool more_weights = packed_floats_ > pixels * spec_.source_channels();
+    const int64_t share = std::max(more_weights ? kPixelsAtOnce : kLeastPixels, pixels / kItems);
     return GridBlocks(n, sliding_.rows, sliding_.columns, std::min(most_pixels_, share));
   }
   int64_t splits(int64_t n, const GridBlocks& blocks) const {
@@ -256,12 +265,7 @@ class DirectConvolution final : public Convolution {
       const int64_t end = std::min(last - group * panels_, panels_);
       const int64_t step = packs_late_ ? kLatePanels : end - begin;
       for (int64_t panel = begin; panel < end; panel += step) {
-        const Range panels{panel, std::min(panel + step, end)};
-        if (reads_in_place(job, panels)) {
-          multiply_in_place(job, group, panels);
-        } else {
-          compute_panels(job, group, panels);
-        }
+        compute_panels(job, group, {panel, std::min(panel + step, end)});
       }
     }
   }
@@ -280,53 +284,37 @@ class DirectConvolution final : public Convolution {
     }
   }
 
-  /// One row takes whole vectors of weights as they lie, which is all that there is to do. The sums are those
-  /// of packed weights, to the bit.
-  bool reads_in_place(const Job& job, Range panels) const {
-    const int64_t images = job.block.image_end - job.block.image_begin;
-    return packs_late_ && !spec_.backward && spec_.prologue < 0 && images == 1 &&
-           std::min(panels.end * panel_, columns_) % kernels_.lanes == 0;
+  /// One row takes the weights as they lie: reading them is all that there is to do. The sums are those of
+  /// packed weights, to the bit.
+  bool reads_in_place(int64_t n) const {
+    return packs_late_ && n == 1 && !spec_.backward && spec_.prologue < 0 && !spec_.epilogue.has_parts();
   }
 
-  void multiply_in_place(const Job& job, int64_t group, Range panels) const {
-    const ConvolutionOperands& o = job.operands;
-    const int64_t column = panels.begin * panel_, columns = std::min(panels.end * panel_, columns_) - column;
-    const int64_t oc = spec_.shape.oc, image = job.block.image_begin;
-    const float* x = o.source.f32() + image * o.source.stride + group * channels_;
-    const float* w = o.weights + group * columns_ + column;
-    float* y = o.destination.f32() + image * o.destination.stride + group * columns_ + column;
-    if (spec_.epilogue.bias) {
-      std::copy_n(job.packed.bias + group * width_ + column, columns, y);
-    } else {
-      std::fill_n(y, columns, 0.0f);
-    }
-    for (int64_t row = 0; row < channels_; row += kLateRows) {
-      const float* a[kLateRows];
-      for (int64_t i = 0; i < kLateRows; i++) a[i] = x + row + i;
-      // Each product fetches two of the rows that come next.
-      int64_t next = row + kLateRows;
-      const auto ahead = [&] {
-        const bool there = next < std::min(row + 2 * kLateRows, channels_);
-        return there ? Ahead{w + next++ * oc, ceil_div(columns, int64_t{16})} : Ahead{};
-      };
-      for (int64_t at = 0; at < columns; at += panel_) {
-        const Ahead first = ahead(), second = ahead();
-        kernels_.gemm.outer({
-            .a = a,
-            .offset = 0,
-            .m = 1,
-            .b = w + row * oc + at,
-            .b_stride = oc,
-            .rows = std::min(kLateRows, channels_ - row),
-            .c = y + at,
-            .c_stride = oc,
-            .columns = std::min<int64_t>(panel_, columns - at),
-            .accumulate = true,
-            .ahead = {first, second},
-        });
+  /// Each thread has pieces of rows as long as they can be: memory is read fastest in long runs.
+  void multiply_in_place(const Run& run, const ConvolutionOperands& o, const Derived& packed) const {
+    const Job job{o, packed, {}, blocks(1).at(0), nullptr};
+    const int64_t lines = ceil_div(columns_, kLine);
+    const int64_t pieces = std::clamp<int64_t>(lines / kLeastLines, 1, ceil_div(run.threads, groups_));
+    run.parallel_for(groups_ * pieces, [&](int64_t item, int) {
+      const int64_t group = item / pieces, begin = cut(lines, pieces, item % pieces) * kLine;
+      const int64_t columns = std::min(cut(lines, pieces, item % pieces + 1) * kLine, columns_) - begin;
+      const int64_t column = group * columns_ + begin;
+      float* y = o.destination.f32() + column;
+      if (spec_.epilogue.bias) {
+        std::copy_n(packed.bias + group * width_ + begin, columns, y);
+      } else {
+        std::fill_n(y, columns, 0.0f);
       }
-    }
-    finish(job, group * columns_ + column, columns, 0, 0, 1);
+      kernels_.gemm.row({
+          .a = o.source.f32() + group * channels_,
+          .k = channels_,
+          .b = o.weights + column,
+          .b_stride = spec_.shape.oc,
+          .c = y,
+          .columns = columns,
+      });
+      finish(job, column, columns, 0, 0, 1);
+    });
   }
 
   /// Writes the addresses of the block's pixels, source and destination. Returns their number.
@@ -436,7 +424,6 @@ class DirectConvolution final : public Convolution {
 
   /// Has `g` fetch the part-th of `parts` shares of `pixels`, where they lie side by side in memory.
   void fetch_ahead(const Scratch& scratch, Range pixels, int64_t part, int64_t parts, GemmBlock& g) const {
-    constexpr int64_t kLine = 16;
     const auto share = [&](const float* const* at, int64_t channels) {
       if (at[pixels.end - 1] - at[pixels.begin] != (pixels.size() - 1) * channels) return Ahead{};
       const int64_t lines = pixels.size() * channels / kLine, first = cut(lines, parts, part);
@@ -484,7 +471,7 @@ class DirectConvolution final : public Convolution {
   /// first_part() of what follows the last block, at most, for any n.
   int64_t most_parts() const {
     const int64_t n = spec_.shape.n, pixels = sliding_.grid_pixels();
-    const int64_t least = std::min(kPixelsAtOnce, most_pixels_);
+    const int64_t least = std::min(kLeastPixels, most_pixels_);
     const int64_t blocks = pixels > least ? n * ceil_div(pixels, least) : ceil_div(n, least / pixels);
     return first_part(blocks, n * pixels) + 1;
   }

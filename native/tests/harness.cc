@@ -26,6 +26,11 @@ std::vector<std::string>& contexts() {
   return list;
 }
 
+std::vector<Isa>& tested_isas() {
+  static std::vector<Isa> list = supported_isas();
+  return list;
+}
+
 std::string position(const Value& value, int64_t index) {
   std::vector<int64_t> at(value.shape.size());
   for (size_t i = value.shape.size(); i-- > 0;) {
@@ -68,6 +73,10 @@ const std::vector<Test>& tests() {
   std::sort(list.begin(), list.end(),
             [](const Test& a, const Test& b) { return std::strcmp(a.name, b.name) < 0; });
   return list;
+}
+
+void only_fastest_isa() {
+  tested_isas() = {default_isa()};
 }
 
 void begin_test() {
@@ -149,7 +158,7 @@ Value random(Value value, uint64_t seed, double lo, double hi) {
 }
 
 void for_each_isa(const std::function<void(Isa)>& body) {
-  for (Isa isa : supported_isas()) {
+  for (Isa isa : tested_isas()) {
     Context context(name_of(isa));
     body(isa);
   }

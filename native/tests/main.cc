@@ -1,5 +1,6 @@
-// native_tests [--shard I/N] [NAME…]: runs the native tests: all, or those whose name contains one of the
-// arguments; of these every Nth from the Ith, so that N processes share them. Exit status 1 when one fails.
+// native_tests [--shard I/N] [--fastest] [NAME…]: runs the native tests: all, or those whose name contains one of
+// the arguments; of these every Nth from the Ith, so that N processes share them; on every instruction set, or the
+// fastest alone. Exit status 1 when one fails.
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -12,7 +13,9 @@ int main(int count, char** arguments) {
   int shard = 1, shards = 1;
   std::vector<const char*> names;
   for (int i = 1; i < count; i++) {
-    if (std::strcmp(arguments[i], "--shard") != 0) {
+    if (std::strcmp(arguments[i], "--fastest") == 0) {
+      only_fastest_isa();
+    } else if (std::strcmp(arguments[i], "--shard") != 0) {
       names.push_back(arguments[i]);
     } else if (++i == count || std::sscanf(arguments[i], "%d/%d", &shard, &shards) != 2 || shard < 1 ||
                shard > shards) {

@@ -14,6 +14,8 @@ struct Test {
 
 /// All tests, by name.
 const std::vector<Test>& tests();
+/// From now on for_each_isa means the one that is used when nothing is said (see default_isa).
+void only_fastest_isa();
 void begin_test();
 std::vector<std::string> end_test();
 

@@ -21,6 +21,7 @@ import {
   best,
   type Comparison,
   type Contender,
+  contenders,
   eager,
   type Figures,
   identity,
@@ -45,6 +46,7 @@ interface Options {
   seconds: number;
   batchSize?: number;
   missing?: boolean;
+  only?: Contender[];
 }
 
 /** What holds oneDNN, ATen, MKL and torch.compile's code to AVX2. onnxruntime has nothing of the kind. */
@@ -127,8 +129,11 @@ async function comparison(
   const isa = options.isa ?? native().info().isa;
   const model = await trainable({ network, form }, input, classes);
   const peak = new Peak(threads, isa);
-  const entrants: Contender[] = ['dlcourse', 'torch', 'torch_channels_last', 'torch_compile'];
-  if (mode !== 'train' && !options.isa) entrants.push('onnxruntime');
+  const entrants = contenders.filter(
+    contender =>
+      (contender !== 'onnxruntime' || (mode !== 'train' && !options.isa)) &&
+      (options.only?.includes(contender) ?? true),
+  );
   const rows = mode === 'latency' ? 1 : batch;
   const made = (figures: Comparison['figures']): Comparison => ({
     ...{ cpu: cpus()[0]!.model.trim(), isa, threads, network, form, mode, input, batch: rows },
@@ -148,13 +153,13 @@ async function comparison(
       },
       after: (figures, complete) => {
         latest = { figures: { ...figures }, complete };
-        if (complete) keepComparison(made(figures));
+        if (complete && !options.only) keepComparison(made(figures));
       },
     });
     return made(figures);
   } catch (error) {
     const unknown = latest && !readComparisons().some(c => identity(c) === identity(made({})));
-    if (received() && latest && unknown) keepComparison(made(latest.figures));
+    if (received() && latest && unknown && !options.only) keepComparison(made(latest.figures));
     throw error;
   }
 }
@@ -224,7 +229,7 @@ async function run(names: readonly string[], options: Options): Promise<void> {
     ui.clear();
     rmSync(folder, { recursive: true, force: true });
   }
-  ui.print('now: npm run docs');
+  ui.print(options.only ? 'not recorded: some contenders were left out' : 'now: npm run docs');
 }
 
 try {
@@ -238,6 +243,9 @@ try {
     .addOption(option('--trials <n>', 'processes of each contender', whole(1, 100), 3))
     .addOption(option('--seconds <n>', 'measure at least so long in each, and at least three steps', real(0, 3600), 5))
     .addOption(option('--batch-size <n>', 'images at a time (default: as documented)', whole(1, 65_536)))
+    .addOption(
+      option('--only <list>', `a quick look, not recorded: from ${contenders.join(', ')}`, choices(contenders)),
+    )
     .option('--missing', 'only what has not been measured on this machine')
     .action(run)
     .parseAsync();

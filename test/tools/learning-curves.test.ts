@@ -1,7 +1,7 @@
 // The comparison of learning curves with and without Winograd's algorithm.
 
 import { expect, test } from '@jest/globals';
-import { curvesTable, type LearningCurve } from './learning-curves.js';
+import { curvesTable, type LearningCurve, withCurve } from './learning-curves.js';
 
 const curve = (seed: number, exact: boolean, trainLoss: number[]): LearningCurve => ({
   ...{ network: 'resnet20', data: 'cifar10', seed, exact, settings: {}, trainLoss },
@@ -16,4 +16,11 @@ test('the means of both ways, how far they are apart, and the larger range of se
   expect(lines[4]).toBe('| test loss | 1 | 4.0000 | 4.0000 | 0.0000 | 2.0000 |');
   expect(lines[7]).toBe('| test accuracy | 2 | 12.50 % | 10.00 % | 2.50 % | 5.00 % |');
   expect(lines.at(-1)).toBe('`resnet20` on cifar10, seeds 1, 2 with Winograd, 1, 2 direct, avx2, version `abc1234`.');
+});
+
+test('a curve replaces that of its seed and way, and one of another task is refused', () => {
+  const curves = withCurve(withCurve([], curve(2, false, [2])), curve(1, true, [3]));
+  expect(withCurve(curves, curve(2, false, [4])).map(c => c.trainLoss)).toEqual([[3], [4]]);
+  const other = { ...curve(3, false, [1]), settings: { lr: 0.2 } };
+  expect(() => withCurve(curves, other)).toThrow(expect.objectContaining({ code: 'E_RUN' }));
 });

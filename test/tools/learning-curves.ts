@@ -3,6 +3,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DlcourseError } from '../../src/errors.js';
 import { packageRoot } from '../../src/native.js';
 import type { EpochRecord } from '../../src/train/loop.js';
 import { files } from '../../src/train/run.js';
@@ -28,10 +29,29 @@ const path = join(packageRoot(), 'docs', 'curves.json');
 
 export const readCurves = (): LearningCurve[] => JSON.parse(readFileSync(path, 'utf8')) as LearningCurve[];
 
-export function keepCurve(curve: LearningCurve): void {
-  const others = readCurves().filter(c => c.seed !== curve.seed || c.exact !== curve.exact);
-  const curves = [...others, curve].sort((a, b) => a.seed - b.seed || Number(a.exact) - Number(b.exact));
+export const writeCurves = (curves: readonly LearningCurve[]): void =>
   writeFileSync(path, `${JSON.stringify(curves, null, 2)}\n`);
+
+/** What all curves must share to be compared. */
+const task = ({ network, data, settings }: LearningCurve): string => JSON.stringify({ network, data, settings });
+
+/**
+ * With one curve more; it replaces that of the same seed and way. Throws E_RUN (class mismatch) where another network,
+ * data set or setting was trained.
+ */
+export function withCurve(curves: readonly LearningCurve[], curve: LearningCurve): LearningCurve[] {
+  const others = curves.filter(c => c.seed !== curve.seed || c.exact !== curve.exact);
+  for (const other of others) {
+    if (task(other) === task(curve)) continue;
+    throw new DlcourseError({
+      code: 'E_RUN',
+      class: 'mismatch',
+      where: `curve of seed ${curve.seed}`,
+      problem: `expected ${task(other)} as of the other curves, got ${task(curve)}`,
+      hint: 'train it with the same settings; only --seed and --exact may differ',
+    });
+  }
+  return [...others, curve].sort((a, b) => a.seed - b.seed || Number(a.exact) - Number(b.exact));
 }
 
 /** The curve of a finished run that was tested after every epoch. Throws what entryOf throws. */

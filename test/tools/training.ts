@@ -7,7 +7,7 @@ import { Command } from 'commander';
 import type { ModelBench } from '../../cli/bench/model.js';
 import { DlcourseError } from '../../src/errors.js';
 import { packageRoot } from '../../src/native.js';
-import { curveOf, keepCurve } from './learning-curves.js';
+import { curveOf, readCurves, withCurve, writeCurves } from './learning-curves.js';
 import {
   currentCommit,
   entryOf,
@@ -63,7 +63,7 @@ program
   .description('adds finished runs, some with --exact, to the learning curves that are compared')
   .option('--commit <hash>', 'version that trained (default: the present one)')
   .action(async (runs: string[], { commit }: { commit?: string }) => {
-    for (const run of runs) keepCurve(await curveOf(run, commit ?? currentCommit()));
+    for (const run of runs) writeCurves(withCurve(readCurves(), await curveOf(run, commit ?? currentCommit())));
     console.log('now: npm run docs');
   });
 program

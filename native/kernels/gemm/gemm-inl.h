@@ -256,6 +256,37 @@ inline void gemm_outer(const OuterBlock& g) {
   }
 }
 
+/// Rows of the matrix that are read side by side: few long streams are what the processor fetches ahead of by
+/// itself (two Zen 3 cores, 9216 x 4096: 18 GB/s of 19; 16 rows in pieces of 1 KB 8 GB/s).
+constexpr int kStreams = 8;
+
+template <int MR>
+DL_NOINLINE void row_tile(const RowBlock& g, int64_t first) {
+  const float* b[MR];
+  Vec a[MR];
+  DL_UNROLL for (int i = 0; i < MR; i++) {
+    b[i] = g.b + (first + i) * g.b_stride;
+    a[i] = broadcast(g.a[first + i]);
+  }
+  const int64_t whole = g.columns / kLanes * kLanes;
+  for (int64_t j = 0; j < whole; j += kLanes) {
+    Vec sum = load(g.c + j);
+    DL_UNROLL for (int i = 0; i < MR; i++) sum = fma(a[i], load(b[i] + j), sum);
+    store(g.c + j, sum);
+  }
+  if (whole == g.columns) return;
+  const int tail = static_cast<int>(g.columns - whole);
+  Vec sum = load_n(g.c + whole, tail);
+  DL_UNROLL for (int i = 0; i < MR; i++) sum = fma(a[i], load_n(b[i] + whole, tail), sum);
+  store_n(g.c + whole, sum, tail);
+}
+
+inline void gemm_row(const RowBlock& g) {
+  int64_t first = 0;
+  for (; first + kStreams <= g.k; first += kStreams) row_tile<kStreams>(g, first);
+  with_rows<kStreams - 1>(g.k - first, [&](auto count) { row_tile<decltype(count)::value>(g, first); });
+}
+
 inline void gemm_pack(const float* from, int64_t row_stride, int64_t column_stride, int64_t rows,
                       int64_t columns, float* to) {
   const int64_t width = ceil_div(columns, kLanes) * kLanes;
@@ -287,6 +318,7 @@ inline constexpr GemmKernels gemm_kernels{
     .tile_rows = tile_rows(kPanelVectors),
     .block = gemm_block,
     .outer = gemm_outer,
+    .row = gemm_row,
     .pack = gemm_pack,
 };
 

@@ -69,6 +69,17 @@ struct OuterBlock {
   Ahead ahead[2] = {};
 };
 
+/// c[j] += Σ_p a[p] · b[p·b_stride + j], 0 <= p < k, 0 <= j < columns: one row by a matrix that is read once, as
+/// it lies. Each element is one chain of multiply-adds in the order of p.
+struct RowBlock {
+  const float* a;
+  int64_t k;
+  const float* b;
+  int64_t b_stride;
+  float* c;
+  int64_t columns;
+};
+
 struct GemmKernels {
   /// Columns of a panel.
   int panel;
@@ -76,6 +87,7 @@ struct GemmKernels {
   int tile_rows;
   void (*block)(const GemmBlock&);
   void (*outer)(const OuterBlock&);
+  void (*row)(const RowBlock&);
   /// Packs one panel of `columns` columns: to[r][j] = from[r·row_stride + j·column_stride], zero beyond
   /// `columns`.
   void (*pack)(const float* from, int64_t row_stride, int64_t column_stride, int64_t rows, int64_t columns,
