@@ -12,9 +12,9 @@ bool winograd_pays(const Conv2dShape& s, int64_t height, int64_t width) {
   const auto ic = static_cast<double>(s.ic_per_group()), oc = static_cast<double>(s.oc_per_group());
   if (std::min(ic, oc) < 16) return false;
   const auto tiles = static_cast<double>(s.n * ceil_div(height, 4) * ceil_div(width, 4));
-  // Of a transform: 36 numbers a tile and channel. The 36 for a weight come from the third-level cache or from
-  // memory: with few tiles to share them that takes longer than the products (4 tiles of 512 channels: twice as
-  // long as direct).
+  // Of a transform: 36 numbers a tile and channel. The 36 for a weight come from the third-level cache or
+  // from memory: with few tiles to share them that takes longer than the products (4 tiles of 512 channels:
+  // twice as long as direct).
   constexpr double kTransform = 400, kWeights = 800;
   const double direct =
       static_cast<double>(s.n * height * width) * 9 * ic * oc / (std::min(ic, oc) < 32 ? 0.7 : 0.85);

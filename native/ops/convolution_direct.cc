@@ -57,8 +57,8 @@ class DirectConvolution final : public Convolution {
         window_(sliding_, spec.source_stride, ceil_div(channels_, slices_), aliased() && !normalizes_pieces_,
                 normalizes_pieces_ ? -1 : spec.prologue),
         streams_(normalizes_pieces_ ||
-                 (may_stream() && !window_.copied() && spec.source_stride == channels_ &&
-                  window_.point_stride() == channels_)) {
+                 (may_stream() && !window_.copied() && spec.source_stride == spec.source_channels() &&
+                  window_.point_stride() == spec.source_channels())) {
     int64_t at = 0;
     for (const Phase& phase : sliding_.phases) {
       phases_.push_back({window_.pieces(phase, slices_ == 1 ? channels_ : -1), at});
@@ -144,8 +144,8 @@ class DirectConvolution final : public Convolution {
   }
   /// Whether all weights are so few that every piece of pixels may pass by them.
   bool may_stream() const {
-    return !packs_late_ && sliding_.phases.size() == 1 && slices_ == 1 && groups_ == 1 &&
-           channels_ * width_ * 4 <= kStreamedBytes;
+    return !packs_late_ && sliding_.phases.size() == 1 && slices_ == 1 &&
+           groups_ * channels_ * width_ * 4 <= kStreamedBytes;
   }
   /// Pixels 4 KB apart, read in place, would meet in one set of the first-level cache: more rows than it has
   /// ways.
@@ -158,8 +158,8 @@ class DirectConvolution final : public Convolution {
     s.source = carve.take<const float*>(pixels);
     s.destination = carve.take<float*>(pixels);
     const int64_t pieces = normalizes_pieces_ ? kPixelsAtOnce : 0;
-    s.strip =
-        carve.take<float>(window_.strip_floats(most_images_, most_rows_) + pieces * copied_stride(channels_));
+    s.strip = carve.take<float>(window_.strip_floats(most_images_, most_rows_) +
+                                pieces * copied_stride(spec_.source_channels()));
     s.piece = carve.take<const float*>(pieces);
     s.weights = carve.take<float>(packs_late_ ? kLatePanels * late_panel() : 0);
     s.bytes = carve.used();
@@ -260,6 +260,7 @@ class DirectConvolution final : public Convolution {
   // ---- one block of pixels, panels [first, last) of all groups
 
   void compute(const Job& job, int64_t first, int64_t last) const {
+    if (streams_) return stream(job, {first, last});
     for (int64_t group = first / panels_; group * panels_ < last; group++) {
       const int64_t begin = std::max(first - group * panels_, int64_t{0});
       const int64_t end = std::min(last - group * panels_, panels_);
@@ -349,31 +350,41 @@ class DirectConvolution final : public Convolution {
   }
 
   /// All pixels of the block, a piece at a time, by `panels`. A panel stays in the first-level cache while
-  /// all pieces pass by it; but where pixels are read once, in place, a piece passes by all panels, and the
-  /// next one is fetched meanwhile: else all memory is waited for at the first panel.
+  /// all pieces pass by it.
   void multiply(const Job& job, size_t phase, int64_t group, int64_t slice, Range panels,
                 int64_t pixels) const {
     const int64_t count = ceil_div(pixels, kPixelsAtOnce);
-    const auto piece = [&](int64_t i) { return Range{cut(pixels, count, i), cut(pixels, count, i + 1)}; };
-    if (streams_) {
-      for (int64_t i = 0; i < count; i++) {
-        if (normalizes_pieces_) normalize(job, piece(i));
-        for (int64_t p = panels.begin; p < panels.end; p++) {
-          GemmBlock g = gemm(job, phase, group, slice, p);
-          if (i + 1 < count) fetch_ahead(job.scratch, piece(i + 1), p - panels.begin, panels.size(), g);
-          multiply_piece(job, g, slice, i, piece(i));
-        }
-      }
-    } else {
+    for (int64_t p = panels.begin; p < panels.end; p++) {
+      GemmBlock g = gemm(job, phase, group, slice, p);
+      for (int64_t i = 0; i < count; i++) multiply_piece(job, g, slice, i, piece(pixels, i));
+    }
+  }
+
+  /// The i-th of the pieces of so many pixels.
+  static Range piece(int64_t pixels, int64_t i) {
+    const int64_t count = ceil_div(pixels, kPixelsAtOnce);
+    return {cut(pixels, count, i), cut(pixels, count, i + 1)};
+  }
+
+  /// The same where pixels are read once, in place: a piece passes by all panels, here of all groups, and the
+  /// next one is fetched meanwhile: else all memory is waited for at the first panel.
+  void stream(const Job& job, Range panels) const {
+    const int64_t pixels = address(job, sliding_.phases[0], 0);
+    for (int64_t i = 0; i < ceil_div(pixels, kPixelsAtOnce); i++) {
+      if (normalizes_pieces_) normalize(job, piece(pixels, i));
       for (int64_t p = panels.begin; p < panels.end; p++) {
-        GemmBlock g = gemm(job, phase, group, slice, p);
-        for (int64_t i = 0; i < count; i++) multiply_piece(job, g, slice, i, piece(i));
+        GemmBlock g = gemm(job, 0, p / panels_, 0, p % panels_);
+        g.a_offset = p / panels_ * channels_;
+        if (i + 1 < ceil_div(pixels, kPixelsAtOnce))
+          fetch_ahead(job.scratch, piece(pixels, i + 1), p - panels.begin, panels.size(), g);
+        multiply_piece(job, g, 0, i, piece(pixels, i));
       }
     }
   }
 
   /// Pixels of the block, which follow each other, by way of the prologue.
   void normalize(const Job& job, Range pixels) const {
+    const int64_t channels = spec_.source_channels();
     const Scratch& to = job.scratch;
     copy_strip(kernels_.conv,
                {
@@ -383,14 +394,14 @@ class DirectConvolution final : public Convolution {
                    .width = pixels.size(),
                    .top = 0,
                    .left = 0,
-                   .channels = channels_,
+                   .channels = channels,
                    .to = to.strip,
-                   .to_stride = copied_stride(channels_),
+                   .to_stride = copied_stride(channels),
                    .rows = 1,
                    .columns = pixels.size(),
                },
                spec_.prologue, job.operands.prologue, 0);
-    for (int64_t i = 0; i < pixels.size(); i++) to.piece[i] = to.strip + i * copied_stride(channels_);
+    for (int64_t i = 0; i < pixels.size(); i++) to.piece[i] = to.strip + i * copied_stride(channels);
   }
 
   void multiply_piece(const Job& job, GemmBlock& g, int64_t slice, int64_t part, Range pixels) const {
@@ -429,8 +440,8 @@ class DirectConvolution final : public Convolution {
       const int64_t lines = pixels.size() * channels / kLine, first = cut(lines, parts, part);
       return Ahead{at[pixels.begin] + first * kLine, cut(lines, parts, part + 1) - first};
     };
-    g.ahead[0] = share(scratch.source, channels_);
-    g.ahead[1] = share(scratch.destination, columns_);
+    g.ahead[0] = share(scratch.source, spec_.source_channels());
+    g.ahead[1] = share(scratch.destination, spec_.destination_channels());
   }
 
   /// Residual, activation and numbers of pixels [from, to) of the block, the part-th piece. Only where the

@@ -1,6 +1,6 @@
-// native_tests [--shard I/N] [--fastest] [NAME…]: runs the native tests: all, or those whose name contains one of
-// the arguments; of these every Nth from the Ith, so that N processes share them; on every instruction set, or the
-// fastest alone. Exit status 1 when one fails.
+// native_tests [--shard I/N] [--fastest] [NAME…]: runs the native tests: all, or those whose name contains
+// one of the arguments; of these every Nth from the Ith, so that N processes share them; on every instruction
+// set, or the fastest alone. Exit status 1 when one fails.
 #include <cstdio>
 #include <cstring>
 #include <exception>

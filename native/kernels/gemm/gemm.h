@@ -69,8 +69,8 @@ struct OuterBlock {
   Ahead ahead[2] = {};
 };
 
-/// c[j] += Σ_p a[p] · b[p·b_stride + j], 0 <= p < k, 0 <= j < columns: one row by a matrix that is read once, as
-/// it lies. Each element is one chain of multiply-adds in the order of p.
+/// c[j] += Σ_p a[p] · b[p·b_stride + j], 0 <= p < k, 0 <= j < columns: one row by a matrix that is read once,
+/// as it lies. Each element is one chain of multiply-adds in the order of p.
 struct RowBlock {
   const float* a;
   int64_t k;
