@@ -5,6 +5,7 @@
 #include "kernels/kernels.h"
 #include "ops/convolution.h"
 #include "ops/depthwise_rows.h"
+#include "ops/fused_activation.h"
 
 namespace dl {
 namespace {

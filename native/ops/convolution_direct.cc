@@ -9,6 +9,7 @@
 
 #include "kernels/kernels.h"
 #include "ops/convolution.h"
+#include "ops/fused_activation.h"
 
 namespace dl {
 namespace {
@@ -56,6 +57,8 @@ class DirectConvolution final : public Convolution {
                            sliding_.step[0] * sliding_.step[1] == 1 && !sliding_.padded()),
         window_(sliding_, spec.source_stride, ceil_div(channels_, slices_), aliased() && !normalizes_pieces_,
                 normalizes_pieces_ ? -1 : spec.prologue),
+        bounds_(spec.epilogue.activation),
+        finishes_(bounds_.is_all && (spec.epilogue.residual || spec.epilogue.activation != static_cast<int>(FusedActivation::none))),
         streams_(normalizes_pieces_ ||
                  (may_stream() && !window_.copied() && spec.source_stride == spec.source_channels() &&
                   window_.point_stride() == spec.source_channels())) {
@@ -314,7 +317,7 @@ class DirectConvolution final : public Convolution {
           .c = y,
           .columns = columns,
       });
-      finish(job, column, columns, 0, 0, 1);
+      finish(job, column, columns, 0, 0, 1, false);
     });
   }
 
@@ -408,8 +411,16 @@ class DirectConvolution final : public Convolution {
     g.a = normalizes_pieces_ ? job.scratch.piece : job.scratch.source + pixels.begin;
     g.c = job.scratch.destination + pixels.begin;
     g.rows = pixels.size();
+    const bool last = slice == slices_ - 1;
+    GemmFinish ending{.low = bounds_.low, .high = bounds_.high};
+    if (spec_.epilogue.residual) {
+      const Tensor& residual = job.operands.residual;
+      ending.residual_stride = residual.stride;
+      ending.residual = residual.f32() + (first_pixel(job.block) + pixels.begin) * residual.stride + g.c_offset;
+    }
+    g.finish = last && finishes_ ? &ending : nullptr;
     kernels_.gemm.block(g);
-    if (slice == slices_ - 1) finish(job, g.c_offset, g.columns, part, pixels.begin, pixels.end);
+    if (last) finish(job, g.c_offset, g.columns, part, pixels.begin, pixels.end, finishes_);
   }
 
   /// One panel, all but the rows.
@@ -444,11 +455,14 @@ class DirectConvolution final : public Convolution {
     g.ahead[1] = share(scratch.destination, spec_.destination_channels());
   }
 
-  /// Residual, activation and numbers of pixels [from, to) of the block, the part-th piece. Only where the
-  /// pixels of a block follow each other: forward, and as input gradient of stride 1.
-  void finish(const Job& job, int64_t column, int64_t columns, int64_t part, int64_t from, int64_t to) const {
+  /// Residual and activation, if not `changed` by them already, and numbers of pixels [from, to) of the block,
+  /// the part-th piece. Only where the pixels of a block follow each other: forward, and as input gradient of
+  /// stride 1.
+  void finish(const Job& job, int64_t column, int64_t columns, int64_t part, int64_t from, int64_t to,
+              bool changed) const {
     const Epilogue& e = spec_.epilogue;
-    const bool changes = e.residual || e.activation != static_cast<int>(FusedActivation::none);
+    const bool changes =
+        !changed && (e.residual || e.activation != static_cast<int>(FusedActivation::none));
     if (!changes && !e.has_parts()) return;
     const Tensor& y = job.operands.destination;
     const Tensor& residual = job.operands.residual;
@@ -521,7 +535,10 @@ class DirectConvolution final : public Convolution {
   /// A 1x1 convolution with a prologue: pieces of pixels are normalised just before they are multiplied.
   const bool normalizes_pieces_;
   const Window window_;
-  /// Whether pixels come from memory once and pass by all panels: see multiply().
+  const Bounds bounds_;
+  /// Whether the products end with the residual and the activation.
+  const bool finishes_;
+  /// Whether pixels come from memory once and pass by all panels: see stream().
   const bool streams_;
   std::vector<PhasePlan> phases_;
   int64_t packed_floats_ = 0;

@@ -1,6 +1,7 @@
 // The activation that an op computes on the way, by its name in the attributes.
 #pragma once
 #include <iterator>
+#include <limits>
 #include <string>
 
 #include "base/error.h"
@@ -25,5 +26,20 @@ inline int fused_activation(const std::string& name, bool from_output) {
   }
   throw Error("E_PLAN", "activation '" + name + "' is not one that is fused");
 }
+
+/// What kernels keep their sums in; `is_all` says whether that is the whole activation.
+struct Bounds {
+  float low = -std::numeric_limits<float>::infinity();
+  float high = std::numeric_limits<float>::infinity();
+  bool is_all = false;
+
+  /// `activation`: index in tables by FusedActivation.
+  explicit Bounds(int activation) {
+    const auto a = static_cast<FusedActivation>(activation);
+    is_all = a == FusedActivation::none || a == FusedActivation::relu || a == FusedActivation::relu6;
+    if (a == FusedActivation::relu || a == FusedActivation::relu6) low = 0;
+    if (a == FusedActivation::relu6) high = 6;
+  }
+};
 
 }  // namespace dl

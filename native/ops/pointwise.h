@@ -6,6 +6,7 @@
 #include "base/carve.h"
 #include "kernels/kernels.h"
 #include "ops/conv2d_geometry.h"
+#include "ops/fused_activation.h"
 
 namespace dl {
 
@@ -27,6 +28,8 @@ struct PointwisePixels {
   int64_t residual_stride;
   /// Index in tables by FusedActivation.
   int activation;
+  /// Whether y is in a cache, like x.
+  bool cached;
 };
 
 class Pointwise {
@@ -78,6 +81,10 @@ class Pointwise {
     constexpr int64_t kInPlace[] = {0};
     const int64_t column = p.column + at, columns = std::min(panel_, p.columns - at);
     const int64_t width = std::min(panel_, width_ - column);
+    const float* residual = p.residual ? p.residual + first * p.residual_stride + at : nullptr;
+    const Bounds bounds(p.activation);
+    const bool changes = residual || p.activation != static_cast<int>(FusedActivation::none);
+    const GemmFinish ending{residual, p.residual_stride, bounds.low, bounds.high};
     kernels_.gemm.block({
         .a = rows.x,
         .a_offset = 0,
@@ -91,13 +98,14 @@ class Pointwise {
         .columns = columns,
         .bias = p.bias ? packed + bias_at() + column : nullptr,
         .accumulate = false,
-        .cached = true,
+        .finish = changes && bounds.is_all ? &ending : nullptr,
+        .cached = p.cached,
     });
-    if (!p.residual && p.activation == static_cast<int>(FusedActivation::none)) return;
+    if (!changes || bounds.is_all) return;
     kernels_.conv.finish[p.activation]({
         .y = p.y + first * p.y_stride + at,
         .y_stride = p.y_stride,
-        .residual = p.residual ? p.residual + first * p.residual_stride + at : nullptr,
+        .residual = residual,
         .residual_stride = p.residual_stride,
         .pixels = pixels,
         .columns = columns,

@@ -318,6 +318,7 @@ class SeparableConv2d final : public Op {
               .residual = nullptr,
               .residual_stride = 0,
               .activation = expand_activation_,
+              .cached = true,
           },
           job.packed.expand, *job.scratch.pixels);
     }
@@ -406,6 +407,7 @@ class SeparableConv2d final : public Op {
             .residual = last && residual_ ? residual.f32() + pixel * residual.stride : nullptr,
             .residual_stride = residual.stride,
             .activation = last ? project_activation_ : static_cast<int>(FusedActivation::none),
+            .cached = false,
         },
         job.packed.project, *job.scratch.pixels);
   }

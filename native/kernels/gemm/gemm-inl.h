@@ -92,6 +92,22 @@ DL_INLINE void fetch_panel(const float* b) {
 }
 
 template <int NV, int MR>
+DL_INLINE void finish_sums(const GemmFinish& f, int64_t row, int64_t columns, Vec (&sum)[MR][NV]) {
+  if (f.residual) {
+    const float* from = f.residual + row * f.residual_stride;
+    DL_UNROLL for (int i = 0; i < MR; i++) {
+      Vec other[NV];
+      load_columns<NV>(from + i * f.residual_stride, other, columns);
+      DL_UNROLL for (int v = 0; v < NV; v++) sum[i][v] += other[v];
+    }
+  }
+  const Vec low = broadcast(f.low), high = broadcast(f.high);
+  DL_UNROLL for (int i = 0; i < MR; i++) {
+    DL_UNROLL for (int v = 0; v < NV; v++) sum[i][v] = min(high, max(low, sum[i][v]));
+  }
+}
+
+template <int NV, int MR>
 DL_NOINLINE void gemm_tile(const GemmBlock& g, int64_t row, Fetch& fetch) {
   const float* const* a = g.a + row;
   float* const* c = g.c + row;
@@ -99,6 +115,12 @@ DL_NOINLINE void gemm_tile(const GemmBlock& g, int64_t row, Fetch& fetch) {
   if (!g.cached) {
     DL_UNROLL for (int i = 0; i < MR; i++) {
       DL_UNROLL for (int v = 0; v < NV; v++) prefetch(c[i] + g.c_offset + v * kLanes);
+    }
+  }
+  if (g.finish && g.finish->residual) {
+    const float* from = g.finish->residual + row * g.finish->residual_stride;
+    DL_UNROLL for (int i = 0; i < MR; i++) {
+      DL_UNROLL for (int v = 0; v < NV; v++) prefetch(from + i * g.finish->residual_stride + v * kLanes);
     }
   }
   Vec sum[MR][NV];
@@ -143,6 +165,7 @@ DL_NOINLINE void gemm_tile(const GemmBlock& g, int64_t row, Fetch& fetch) {
       }
     }
   }
+  if (g.finish) finish_sums(*g.finish, row, g.columns, sum);
   DL_UNROLL for (int i = 0; i < MR; i++) store_columns<NV>(c[i] + g.c_offset, sum[i], g.columns);
 }
 

@@ -10,6 +10,7 @@
 //   zeros beyond
 #pragma once
 #include <cstdint>
+#include <limits>
 
 namespace dl {
 
@@ -21,6 +22,15 @@ struct Ahead {
   int64_t lines = 0;
   int64_t run = 0;
   int64_t stride = 0;
+};
+
+/// What becomes of sums before they are stored: min(high, max(low, sum + residual)).
+struct GemmFinish {
+  /// Columns of the panel in row 0, rows `residual_stride` floats apart; or null.
+  const float* residual = nullptr;
+  int64_t residual_stride = 0;
+  float low = -std::numeric_limits<float>::infinity();
+  float high = std::numeric_limits<float>::infinity();
 };
 
 /// C[row][j] (+)= bias[j] + Σ_t Σ_k A[row][tap[t] + k] · B[t][k][j]   for one panel, 0 <= j < columns
@@ -44,6 +54,8 @@ struct GemmBlock {
   const float* bias;
   /// Continue the sums that are in C.
   bool accumulate;
+  /// Or null: sums are stored as they are.
+  const GemmFinish* finish = nullptr;
   /// A and C are in a cache already: their rows are not fetched.
   bool cached = false;
   /// What the next rows need, where it comes from memory.
