@@ -412,15 +412,28 @@ class DirectConvolution final : public Convolution {
     g.c = job.scratch.destination + pixels.begin;
     g.rows = pixels.size();
     const bool last = slice == slices_ - 1;
-    GemmFinish ending{.low = bounds_.low, .high = bounds_.high};
-    if (spec_.epilogue.residual) {
-      const Tensor& residual = job.operands.residual;
-      ending.residual_stride = residual.stride;
-      ending.residual = residual.f32() + (first_pixel(job.block) + pixels.begin) * residual.stride + g.c_offset;
+    const GemmFinish ending = this->ending(job, pixels.begin, g.c_offset);
+    if (last && finishes_) g.finish = &ending;
+    if (last && spec_.epilogue.residual) g.beside = ending.residual, g.beside_stride = ending.residual_stride;
+    if (last && spec_.epilogue.sums >= 0) {
+      g.beside_stride = job.operands.norm_input.stride;
+      g.beside = pixel_of(job.operands.norm_input, job, pixels.begin) + g.c_offset;
     }
-    g.finish = last && finishes_ ? &ending : nullptr;
     kernels_.gemm.block(g);
     if (last) finish(job, g.c_offset, g.columns, part, pixels.begin, pixels.end, finishes_);
+  }
+
+  /// A pixel of the block in a tensor like the destination, where pixels follow each other.
+  const float* pixel_of(const Tensor& tensor, const Job& job, int64_t pixel) const {
+    return tensor.f32() + (first_pixel(job.block) + pixel) * tensor.stride;
+  }
+
+  GemmFinish ending(const Job& job, int64_t pixel, int64_t column) const {
+    GemmFinish ending{.low = bounds_.low, .high = bounds_.high};
+    if (!spec_.epilogue.residual) return ending;
+    ending.residual = pixel_of(job.operands.residual, job, pixel) + column;
+    ending.residual_stride = job.operands.residual.stride;
+    return ending;
   }
 
   /// One panel, all but the rows.

@@ -117,10 +117,10 @@ DL_NOINLINE void gemm_tile(const GemmBlock& g, int64_t row, Fetch& fetch) {
       DL_UNROLL for (int v = 0; v < NV; v++) prefetch(c[i] + g.c_offset + v * kLanes);
     }
   }
-  if (g.finish && g.finish->residual) {
-    const float* from = g.finish->residual + row * g.finish->residual_stride;
-    DL_UNROLL for (int i = 0; i < MR; i++) {
-      DL_UNROLL for (int v = 0; v < NV; v++) prefetch(from + i * g.finish->residual_stride + v * kLanes);
+  if (g.beside) {
+    const float* beside = g.beside + row * g.beside_stride;
+    DL_UNROLL for (int i = 0; i < MR; i++, beside += g.beside_stride) {
+      DL_UNROLL for (int v = 0; v < NV; v++) prefetch(beside + v * kLanes);
     }
   }
   Vec sum[MR][NV];

@@ -60,6 +60,9 @@ struct GemmBlock {
   bool cached = false;
   /// What the next rows need, where it comes from memory.
   Ahead ahead[2] = {};
+  /// What is read beside C when the sums are done, or null: fetched meanwhile. Like GemmFinish::residual.
+  const float* beside = nullptr;
+  int64_t beside_stride = 0;
 };
 
 /// C[i][j] (+)= Σ_p A[p][offset + i] · B[p][j]   for one panel, 0 <= i < m, 0 <= j < columns
