@@ -22,8 +22,8 @@ constexpr int64_t kPanelBytes = 320 << 10;
 constexpr int64_t kLatePanels = 8;
 /// Rows of weights that are packed at a time then.
 constexpr int64_t kLateRows = 16;
-/// Pixels that use a panel of weights enough, once it is in the cache.
-constexpr int64_t kLeastPixels = 64;
+/// Pixels that use a panel of weights enough, once it is in the cache: whole register tiles.
+constexpr int64_t kLeastPixels = 96;
 /// Floats of a line of the caches, and least lines of a row of weights that a thread has to itself.
 constexpr int64_t kLine = 16;
 constexpr int64_t kLeastLines = 8;
