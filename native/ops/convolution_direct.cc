@@ -183,7 +183,8 @@ class DirectConvolution final : public Convolution {
     const int64_t pixels = n * sliding_.grid_pixels();
     // Items that share pixels read them again, items that share weights read those.
     const bool more_weights = packed_floats_ > pixels * spec_.source_channels();
-    const int64_t share = std::max(more_weights ? kPixelsAtOnce : kLeastPixels, pixels / kItems);
+    const int64_t least = more_weights || spec_.epilogue.has_parts() ? kPixelsAtOnce : kLeastPixels;
+    const int64_t share = std::max(least, pixels / kItems);
     return GridBlocks(n, sliding_.rows, sliding_.columns, std::min(most_pixels_, share));
   }
   int64_t splits(int64_t n, const GridBlocks& blocks) const {
@@ -509,7 +510,7 @@ class DirectConvolution final : public Convolution {
   /// first_part() of what follows the last block, at most, for any n.
   int64_t most_parts() const {
     const int64_t n = spec_.shape.n, pixels = sliding_.grid_pixels();
-    const int64_t least = std::min(kLeastPixels, most_pixels_);
+    const int64_t least = std::min(kPixelsAtOnce, most_pixels_);
     const int64_t blocks = pixels > least ? n * ceil_div(pixels, least) : ceil_div(n, least / pixels);
     return first_part(blocks, n * pixels) + 1;
   }
