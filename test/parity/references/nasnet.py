@@ -12,7 +12,8 @@ from references import Reference
 def same(x, kernel, stride, value=0.0):
     """TensorFlow's padding: ceil(n / stride) windows, the odd pixel below and right."""
     pads = []
-    for n in (x.shape[3], x.shape[2]):
+    # Numbers, also where a tracer follows the shape: its division of negative ones rounds the other way.
+    for n in (int(x.shape[3]), int(x.shape[2])):
         total = max((-(-n // stride) - 1) * stride + kernel - n, 0)
         pads += [total // 2, total - total // 2]
     return F.pad(x, pads, value=value)
