@@ -58,7 +58,8 @@ class DirectConvolution final : public Convolution {
         window_(sliding_, spec.source_stride, ceil_div(channels_, slices_), aliased() && !normalizes_pieces_,
                 normalizes_pieces_ ? -1 : spec.prologue),
         bounds_(spec.epilogue.activation),
-        finishes_(bounds_.is_all && (spec.epilogue.residual || spec.epilogue.activation != static_cast<int>(FusedActivation::none))),
+        finishes_(bounds_.is_all && (spec.epilogue.residual ||
+                                     spec.epilogue.activation != static_cast<int>(FusedActivation::none))),
         streams_(normalizes_pieces_ ||
                  (may_stream() && !window_.copied() && spec.source_stride == spec.source_channels() &&
                   window_.point_stride() == spec.source_channels())) {
@@ -469,14 +470,13 @@ class DirectConvolution final : public Convolution {
     g.ahead[1] = share(scratch.destination, spec_.destination_channels());
   }
 
-  /// Residual and activation, if not `changed` by them already, and numbers of pixels [from, to) of the block,
-  /// the part-th piece. Only where the pixels of a block follow each other: forward, and as input gradient of
-  /// stride 1.
+  /// Residual and activation, if not `changed` by them already, and numbers of pixels [from, to) of the
+  /// block, the part-th piece. Only where the pixels of a block follow each other: forward, and as input
+  /// gradient of stride 1.
   void finish(const Job& job, int64_t column, int64_t columns, int64_t part, int64_t from, int64_t to,
               bool changed) const {
     const Epilogue& e = spec_.epilogue;
-    const bool changes =
-        !changed && (e.residual || e.activation != static_cast<int>(FusedActivation::none));
+    const bool changes = !changed && (e.residual || e.activation != static_cast<int>(FusedActivation::none));
     if (!changes && !e.has_parts()) return;
     const Tensor& y = job.operands.destination;
     const Tensor& residual = job.operands.residual;
