@@ -374,14 +374,13 @@ class DirectConvolution final : public Convolution {
   /// The same where pixels are read once, in place: a piece passes by all panels, here of all groups, and the
   /// next one is fetched meanwhile: else all memory is waited for at the first panel.
   void stream(const Job& job, Range panels) const {
-    const int64_t pixels = address(job, sliding_.phases[0], 0);
-    for (int64_t i = 0; i < ceil_div(pixels, kPixelsAtOnce); i++) {
+    const int64_t pixels = address(job, sliding_.phases[0], 0), count = ceil_div(pixels, kPixelsAtOnce);
+    for (int64_t i = 0; i < count; i++) {
       if (normalizes_pieces_) normalize(job, piece(pixels, i));
       for (int64_t p = panels.begin; p < panels.end; p++) {
         GemmBlock g = gemm(job, 0, p / panels_, 0, p % panels_);
         g.a_offset = p / panels_ * channels_;
-        if (i + 1 < ceil_div(pixels, kPixelsAtOnce))
-          fetch_ahead(job.scratch, piece(pixels, i + 1), p - panels.begin, panels.size(), g);
+        if (i + 1 < count) fetch_ahead(job.scratch, piece(pixels, i + 1), p - panels.begin, panels.size(), g);
         multiply_piece(job, g, 0, i, piece(pixels, i));
       }
     }

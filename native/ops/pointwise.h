@@ -100,6 +100,8 @@ class Pointwise {
         .accumulate = false,
         .finish = changes && bounds.is_all ? &ending : nullptr,
         .cached = p.cached,
+        .beside = residual,
+        .beside_stride = p.residual_stride,
     });
     if (!changes || bounds.is_all) return;
     kernels_.conv.finish[p.activation]({

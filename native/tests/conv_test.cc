@@ -141,6 +141,7 @@ const std::vector<ConvShape> kShapes{
     {.n = 37, .ic = 65, .oc = 10, .kh = 1, .kw = 1},
     {.n = 1, .ic = 130, .oc = 300, .kh = 1, .kw = 1},
     {.n = 1, .ic = 39, .oc = 42, .kh = 1, .kw = 1, .groups = 3},
+    {.n = 1, .ih = 65, .iw = 60, .ic = 30, .oc = 42, .kh = 1, .kw = 1, .groups = 3},
     {.n = 300, .ic = 21, .oc = 40, .kh = 1, .kw = 1},
     {.n = 20, .ic = 1024, .oc = 5, .kh = 1, .kw = 1},
     {.n = 3, .ic = 11000, .oc = 3, .kh = 1, .kw = 1},
