@@ -1,11 +1,11 @@
 // channel_shuffle: mixes the channels of groups (Zhang et al. 2018, arXiv:1707.01083).
+#include "ops/channel_shuffle.h"
 #include "ops/image.h"
 
 namespace dl {
 namespace {
 
-/// in x; out y: channel j · groups + i of y is channel i · (c / groups) + j of x. The inverse, and so the
-/// gradient, is the shuffle with c / groups groups.
+/// in x; out y. The inverse, and so the gradient, is the shuffle with c / groups groups.
 class ChannelShuffle : public Op {
  public:
   struct Attributes {
@@ -23,14 +23,10 @@ class ChannelShuffle : public Op {
   }
   void run(const Run& run) const override {
     const Tensor &x = run.inputs[0], &y = run.outputs[0];
-    const int64_t c = x.channels(), width = c / groups_;
+    const int64_t c = x.channels();
     run.parallel_blocks(x.pixels(), grain_of(c), [&](int64_t begin, int64_t end, int) {
-      for (int64_t p = begin; p < end; p++) {
-        const float* from = x.f32() + p * x.stride;
-        float* to = y.f32() + p * y.stride;
-        for (int64_t i = 0; i < groups_; i++)
-          for (int64_t j = 0; j < width; j++) to[j * groups_ + i] = from[i * width + j];
-      }
+      for (int64_t p = begin; p < end; p++)
+        shuffle_channels(x.f32() + p * x.stride, y.f32() + p * y.stride, c, groups_);
     });
   }
 

@@ -1,17 +1,20 @@
 // separable_conv2d: a depthwise convolution and a pointwise one behind it, with or without a pointwise one
-// before: y = project(depthwise(expand(x))) + residual, each with a bias, a norm with constant statistics and
-// an activation. For evaluation: what lies between them never leaves the cache.
+// before: y = project(depthwise(shuffle(expand(x)))) + residual, each with a bias, a norm with constant
+// statistics and an activation, the pointwise ones of groups or not. For evaluation: what lies between them
+// never leaves the cache.
 //
 // An item is a block of images or of rows of one image, in bands that fit the second-level cache: expand the
 // rows that the band reads and does not have yet (in a ring, for neighbouring bands share rows), filter them,
 // project. Where weights are many and pixels few the weights are what has to be read: items are then slices
 // of the expanded channels, each with its part of all weights, and the parts of the sums are added in the
-// end.
+// end. Channels are shuffled by weights alone: they stay where they are, the filter's weights are put in
+// their order, and the projection reads them as they lie.
 #include <algorithm>
 #include <numeric>
 
 #include "base/carve.h"
 #include "kernels/kernels.h"
+#include "ops/channel_shuffle.h"
 #include "ops/depthwise_rows.h"
 #include "ops/folded_weights.h"
 #include "ops/fused_activation.h"
@@ -20,8 +23,10 @@
 namespace dl {
 namespace {
 
-/// Of a band between the convolutions.
+/// Of a band: what it reads, what lies between the convolutions, and what it writes.
 constexpr int64_t kBandBytes = 384 << 10;
+/// Of outputs in a band at least: each band reads all weights.
+constexpr int64_t kBandPixels = 96;
 constexpr int64_t kMostSlices = 4;
 /// Weights for each output from which on slices pay: they add the outputs up, rows read the weights again.
 constexpr int64_t kWeightsPerOutput = 6;
@@ -44,6 +49,9 @@ class SeparableConv2d final : public Op {
     bool expands = false;
     FoldedWeightsAttributes expand, depthwise, project;
     std::string expand_activation = "none", activation = "none", project_activation = "none";
+    int64_t expand_groups = 1, project_groups = 1;
+    /// Groups in which the channels are shuffled before the depthwise convolution.
+    int64_t shuffle = 1;
     bool residual = false;
 
     template <class V>
@@ -54,9 +62,12 @@ class SeparableConv2d final : public Op {
       v("expand", expands);
       expand.visit(v, kExpandNames);
       v("expandActivation", expand_activation);
+      v("expandGroups", expand_groups);
+      v("shuffle", shuffle);
       depthwise.visit(v, kDepthwiseNames);
       v("activation", activation);
       project.visit(v, kProjectNames);
+      v("projectGroups", project_groups);
       v("projectActivation", project_activation);
       v("residual", residual);
     }
@@ -76,13 +87,17 @@ class SeparableConv2d final : public Op {
         channels_(shape_.ic),
         sliding_(sliding_forward(shape_)),
         taps_(sliding_.phases[0], channels_),
-        expand_(kernels_, spec.inputs[0].shape.channels(), channels_),
-        project_(kernels_, channels_, spec.outputs[0].shape.channels()),
+        shuffle_(checked_groups(a.shuffle, {channels_})),
+        expand_(
+            kernels_, spec.inputs[0].shape.channels(), channels_,
+            a.expands ? checked_groups(a.expand_groups, {spec.inputs[0].shape.channels(), channels_}) : 1),
+        project_(kernels_, channels_, spec.outputs[0].shape.channels(),
+                 checked_groups(a.project_groups, {channels_, spec.outputs[0].shape.channels()}), shuffle_),
         expand_activation_(fused_activation(a.expand_activation, false)),
         activation_(fused_activation(a.activation, false)),
         project_activation_(fused_activation(a.project_activation, false)),
         bounds_(activation_),
-        slices_(slices(spec)),
+        slices_(slices(a, spec)),
         stride_(copied_stride(round_up(
             std::min(channels_,
                      ceil_div(ceil_div(channels_, kernels_.gemm.panel), slices_) * kernels_.gemm.panel),
@@ -93,21 +108,26 @@ class SeparableConv2d final : public Op {
     require_operands(spec, 1 + inputs + a.residual, 1);
     require_type(x, DType::f32);
     require_type(y, DType::f32);
-    require(
-        (a.expands ? expand_weights_.rows() == x.shape.channels() && expand_weights_.columns() == channels_
-                   : x.shape.channels() == channels_) &&
-            project_weights_.rows() == channels_ && project_weights_.columns() == y.shape.channels(),
-        "separable_conv2d: weights do not fit the channels");
+    const auto fits = [](const FoldedWeights& w, int64_t channels, int64_t columns, int64_t groups) {
+      return w.rows() * groups == channels && w.columns() == columns;
+    };
+    require((a.expands ? fits(expand_weights_, x.shape.channels(), channels_, a.expand_groups)
+                       : x.shape.channels() == channels_) &&
+                fits(project_weights_, channels_, y.shape.channels(), a.project_groups),
+            "separable_conv2d: weights do not fit the channels");
     if (a.residual) require_like(spec.inputs.back(), y);
 
-    const int64_t pixel = stride_ * int64_t{sizeof(float)};
-    const int64_t image = ((expands_ ? shape_.ih * shape_.iw : 0) + shape_.oh * shape_.ow) * pixel;
-    images_ = std::clamp<int64_t>(kBandBytes / image, 1, shape_.n);
+    const int64_t before = (x.shape.channels() + (expands_ ? stride_ : 0)) * int64_t{sizeof(float)};
+    const int64_t after = (stride_ + y.shape.channels()) * int64_t{sizeof(float)};
+    const int64_t image = shape_.ih * shape_.iw * before + shape_.oh * shape_.ow * after;
+    images_ =
+        std::clamp(std::max(kBandBytes / image, kBandPixels / (shape_.oh * shape_.ow)), int64_t{1}, shape_.n);
     rows_ = shape_.oh;
     if (image > kBandBytes) {
-      const int64_t row = ((expands_ ? sliding_.step[0] * shape_.iw : 0) + shape_.ow) * pixel;
-      const int64_t halo = expands_ ? (source_rows(1) - sliding_.step[0]) * shape_.iw * pixel : 0;
-      const int64_t most = std::clamp<int64_t>((kBandBytes - halo) / row, 1, shape_.oh);
+      const int64_t row = sliding_.step[0] * shape_.iw * before + shape_.ow * after;
+      const int64_t halo = (source_rows(1) - sliding_.step[0]) * shape_.iw * before;
+      const int64_t most =
+          std::clamp(std::max((kBandBytes - halo) / row, kBandPixels / shape_.ow), int64_t{1}, shape_.oh);
       rows_ = ceil_div(shape_.oh, ceil_div(shape_.oh, most));
     }
     ring_ = rows_ == shape_.oh ? images_ * shape_.ih : std::min(shape_.ih, source_rows(rows_));
@@ -154,7 +174,7 @@ class SeparableConv2d final : public Op {
   };
   struct Derived {
     float* expand;
-    /// Unused where no norm is folded into them.
+    /// Unused where they are those that are given.
     float* depthwise;
     float* bias;
     float* project;
@@ -197,7 +217,16 @@ class SeparableConv2d final : public Op {
     return conv2d_shape({a.stride, a.pad, a.dilation, channels, false}, from, spec.inputs[at], to);
   }
 
-  int64_t slices(const StepSpec& spec) const {
+  static int64_t checked_groups(int64_t groups, std::initializer_list<int64_t> channels) {
+    const bool divide =
+        groups > 0 && std::ranges::all_of(channels, [&](int64_t c) { return c % groups == 0; });
+    require(divide, "separable_conv2d: groups must divide the channels");
+    return groups;
+  }
+
+  int64_t slices(const Attributes& a, const StepSpec& spec) const {
+    // Groups would have to be sliced each by itself.
+    if (a.expand_groups * a.project_groups * a.shuffle > 1) return 1;
     const int64_t weights =
         (expands_ ? expand_weights_.rows() * channels_ : 0) + channels_ * project_weights_.columns();
     if (weights < kWeightsPerOutput * spec.outputs[0].shape.elements()) return 1;
@@ -225,8 +254,8 @@ class SeparableConv2d final : public Op {
     Carve carve(base);
     Derived d;
     d.expand = carve.take<float>(expands_ ? expand_.floats() : 0);
-    d.depthwise = carve.take<float>(depthwise_weights_.floats());
-    d.bias = carve.take<float>(depthwise_weights_.vector_floats());
+    d.depthwise = carve.take<float>(filter_prepares() ? depthwise_weights_.rows() * channels_ : 0);
+    d.bias = carve.take<float>(filter_prepares() && depthwise_weights_.has_bias() ? channels_ : 0);
     d.project = carve.take<float>(project_.floats());
     d.bytes = carve.used();
     return d;
@@ -235,8 +264,8 @@ class SeparableConv2d final : public Op {
     Carve carve(base);
     Workspace w;
     w.parts = carve.take<float>((slices_ - 1) * part_floats());
-    w.weights =
-        carve.take<float>(std::max(expands_ ? expand_weights_.floats() : 0, project_weights_.floats()));
+    w.weights = carve.take<float>(std::max(
+        {expands_ ? expand_weights_.floats() : 0, depthwise_weights_.floats(), project_weights_.floats()}));
     const int64_t vector = std::max(channels_, project_weights_.columns());
     w.bias = carve.take<float>(vector);
     w.scale = carve.take<float>(vector);
@@ -257,18 +286,24 @@ class SeparableConv2d final : public Op {
   }
 
   void derive(const Run& run, const Workspace& shared, const Derived& to) const {
-    const auto pack = [&](const FoldedWeights& weights, const Pointwise& pointwise, float* packed) {
-      if (weights.folds()) {
-        weights.fold(run, shared.scale, shared.weights, shared.bias);
-        pointwise.pack(shared.weights, shared.bias, packed);
-      } else {
-        pointwise.pack(weights.weights(run), weights.bias(run), packed);
-      }
+    const auto with = [&](const FoldedWeights& of, auto&& prepare) {
+      if (of.folds()) of.fold(run, shared.scale, shared.weights, shared.bias);
+      prepare(of.folds() ? shared.weights : of.weights(run), of.folds() ? shared.bias : of.bias(run));
     };
-    if (expands_) pack(expand_weights_, expand_, to.expand);
-    if (depthwise_weights_.folds()) depthwise_weights_.fold(run, shared.scale, to.depthwise, to.bias);
-    pack(project_weights_, project_, to.project);
+    if (expands_)
+      with(expand_weights_, [&](const float* w, const float* b) { expand_.pack(w, b, to.expand); });
+    if (filter_prepares()) {
+      with(depthwise_weights_, [&](const float* w, const float* b) {
+        const int64_t inverse = channels_ / shuffle_;
+        for (int64_t tap = 0; tap < depthwise_weights_.rows(); tap++)
+          shuffle_channels(w + tap * channels_, to.depthwise + tap * channels_, channels_, inverse);
+        if (b) shuffle_channels(b, to.bias, channels_, inverse);
+      });
+    }
+    with(project_weights_, [&](const float* w, const float* b) { project_.pack(w, b, to.project); });
   }
+  /// Whether the filter has other weights than those that are given.
+  bool filter_prepares() const { return depthwise_weights_.folds() || shuffle_ > 1; }
 
   // ---- a block, band by band
 
@@ -300,6 +335,7 @@ class SeparableConv2d final : public Op {
 
   void expand(const Job& job, Range rows, int64_t first) const {
     const Tensor& x = job.run.inputs[0];
+    const int64_t all = x.stride == x.channels() ? x.pixels() : 0;
     for (int64_t begin = rows.begin, end = begin; begin < rows.end; begin = end) {
       const int64_t place = (begin - first) % ring_;
       end = std::min(rows.end, begin + ring_ - place);
@@ -319,6 +355,7 @@ class SeparableConv2d final : public Op {
               .residual_stride = 0,
               .activation = expand_activation_,
               .cached = true,
+              .next = std::max<int64_t>(0, all - end * shape_.iw),
           },
           job.packed.expand, *job.scratch.pixels);
     }
@@ -327,9 +364,10 @@ class SeparableConv2d final : public Op {
   void filter(const Job& job, Range images, Range rows) const {
     const Tensor& x = job.run.inputs[0];
     const int64_t channel = job.channels.begin;
-    const float* weights =
-        depthwise_weights_.folds() ? job.packed.depthwise : depthwise_weights_.weights(job.run);
-    const float* bias = depthwise_weights_.folds() ? job.packed.bias : depthwise_weights_.bias(job.run);
+    const bool prepared = filter_prepares();
+    const float* weights = prepared ? job.packed.depthwise : depthwise_weights_.weights(job.run);
+    const float* bias =
+        prepared && depthwise_weights_.has_bias() ? job.packed.bias : depthwise_weights_.bias(job.run);
     const int64_t stride = expands_ ? stride_ : x.stride;
     DepthwiseRow row{
         .source = job.scratch.lines,
@@ -450,6 +488,7 @@ class SeparableConv2d final : public Op {
   const int64_t channels_;
   const Sliding sliding_;
   const TapGrid taps_;
+  const int64_t shuffle_;
   const Pointwise expand_, project_;
   const int expand_activation_, activation_, project_activation_;
   const Bounds bounds_;

@@ -66,6 +66,7 @@ struct Stage {
     a[name("epsilon")] = 1e-3;
     a[name("affine")] = affine;
     a[name("activation")] = activation;
+    if (!prefix.empty()) a[name("groups")] = static_cast<double>(shape.groups);
   }
   std::vector<double> run(const std::vector<double>& x, const Value* residual) const {
     std::vector<double> y = reference::conv2d<double>(shape, x, weights().data);
@@ -84,23 +85,35 @@ struct Stage {
   int64_t products() const { return shape.kh * shape.kw * shape.ic / shape.groups; }
 };
 
+/// Channel i · width + j becomes channel j · groups + i.
+std::vector<double> shuffled(const std::vector<double>& x, int64_t channels, int64_t groups) {
+  std::vector<double> y(x.size());
+  const int64_t width = channels / groups;
+  for (int64_t i = 0; i < static_cast<int64_t>(x.size()); i++) {
+    const int64_t c = i % channels;
+    y[i - c + c % width * groups + c / width] = x[i];
+  }
+  return y;
+}
+
 ConvShape pointwise(int64_t n, int64_t h, int64_t w, int64_t ic, int64_t oc) {
   return {.n = n, .ih = h, .iw = w, .ic = ic, .oc = oc};
 }
 
 void check(const Case& c, bool expands, bool residual, const Stage& expand, const Stage& filter,
-           const Stage& project) {
+           const Stage& project, int64_t shuffle = 1) {
   const Value x = random(batch({c.n, c.h, c.w, expands ? c.ic : c.channels}), 1);
   const ConvShape& last = project.shape;
   const Value like = batch({c.n, last.ih, last.iw, c.oc}), shortcut = random(like, 2, -2, 2);
   std::vector<double> y = expands ? expand.run(x.data, nullptr) : x.data;
-  y = project.run(filter.run(y, nullptr), residual ? &shortcut : nullptr);
+  y = project.run(filter.run(shuffled(y, c.channels, shuffle), nullptr), residual ? &shortcut : nullptr);
 
   const ConvShape& s = filter.shape;
   Attributes a{{"stride", list(s.sh, s.sw)},
                {"pad", list(s.top, s.bottom, s.left, s.right)},
                {"dilation", list(s.dh, s.dw)},
                {"expand", expands},
+               {"shuffle", static_cast<double>(shuffle)},
                {"residual", residual}};
   expand.describe(a, "expand");
   filter.describe(a, "");
@@ -149,6 +162,42 @@ TEST(separable_conv2d) {
   }
 }
 
+TEST(separable_conv2d_of_groups) {
+  struct Grouped {
+    const char* name;
+    int64_t n, h, w, ic, channels, oc, stride, expand_groups, project_groups, shuffle;
+  };
+  const Grouped cases[] = {
+      {"runs of two lengths", 5, 9, 8, 60, 60, 84, 1, 3, 3, 3},
+      {"in bands, stride 2", 2, 30, 31, 24, 96, 40, 2, 1, 4, 4},
+      {"runs of one channel", 3, 7, 7, 36, 66, 21, 1, 3, 3, 22},
+      {"shuffled groups that are none of the group's", 3, 7, 7, 36, 24, 12, 1, 3, 6, 8},
+      {"many weights, few pixels", 1, 2, 2, 64, 96, 64, 1, 2, 2, 2},
+      {"panels of several vectors", 1, 6, 5, 12, 102, 90, 1, 2, 2, 17},
+      {"shuffled, without groups", 2, 5, 5, 12, 40, 20, 1, 1, 1, 8},
+      {"groups, not shuffled", 2, 5, 5, 12, 40, 20, 1, 2, 4, 1},
+  };
+  for (const Grouped& c : cases) {
+    for (const bool expands : {true, false}) {
+      Context context(text(c.name, expands ? ", expanded" : ""));
+      ConvShape filter{.n = c.n, .ih = c.h, .iw = c.w, .ic = c.channels, .oc = c.channels, .kh = 3, .kw = 3};
+      filter.sh = filter.sw = c.stride;
+      filter.top = filter.bottom = filter.left = filter.right = 1;
+      filter.groups = c.channels;
+      ConvShape expand = pointwise(c.n, c.h, c.w, c.ic, c.channels);
+      expand.groups = c.expand_groups;
+      ConvShape project = pointwise(c.n, filter.oh(), filter.ow(), c.channels, c.oc);
+      project.groups = c.project_groups;
+      const Case same{c.name, c.n, c.h, c.w, c.ic, c.channels, c.oc, 3, c.stride, 1, 1, 1};
+      check(same, expands, true, {expand, false, true, true, "relu", 10},
+            {filter, false, true, true, "none", 20}, {project, true, true, true, "relu", 30}, c.shuffle);
+      // Neither norms nor biases in the filter.
+      check(same, expands, false, {expand, true, false, true, "relu", 10},
+            {filter, false, false, true, "relu", 20}, {project, false, false, true, "none", 30}, c.shuffle);
+    }
+  }
+}
+
 TEST(separable_conv2d_refuses_what_does_not_fit) {
   const Stage expand{pointwise(1, 4, 4, 8, 16), false, false, true, "none", 1};
   const Stage filter{{.n = 1,
@@ -169,11 +218,8 @@ TEST(separable_conv2d_refuses_what_does_not_fit) {
                      "none",
                      2};
   const Stage project{pointwise(1, 4, 4, 16, 8), false, false, true, "none", 3};
-  Attributes a{{"stride", list(1, 1)},
-               {"pad", list(1, 1, 1, 1)},
-               {"dilation", list(1, 1)},
-               {"expand", true},
-               {"residual", false}};
+  Attributes a{{"stride", list(1, 1)}, {"pad", list(1, 1, 1, 1)}, {"dilation", list(1, 1)},
+               {"expand", true},       {"shuffle", 1.0},          {"residual", false}};
   expand.describe(a, "expand");
   filter.describe(a, "");
   project.describe(a, "project");
@@ -189,6 +235,18 @@ TEST(separable_conv2d_refuses_what_does_not_fit) {
   CHECK_ERROR("E_PLAN", run({x, e, f, p}, batch({1, 4, 4, 9})));
   CHECK_ERROR("E_PLAN", run({x, e, f, p}, batch({1, 4, 5, 8})));
   CHECK_ERROR("E_PLAN", run({x, e, f, fixed({1, 1, 15, 8})}, y));
+  for (const char* groups : {"expandGroups", "projectGroups"}) {
+    a[groups] = 2.0;
+    CHECK_ERROR("E_PLAN", run({x, e, f, p}, y));
+    a[groups] = 0.0;
+    CHECK_ERROR("E_PLAN", run({x, e, f, p}, y));
+    a[groups] = 1.0;
+  }
+  for (const double shuffle : {3.0, 0.0}) {
+    a["shuffle"] = shuffle;
+    CHECK_ERROR("E_PLAN", run({x, e, f, p}, y));
+  }
+  a["shuffle"] = 1.0;
   a["residual"] = true;
   CHECK_ERROR("E_PLAN", run({x, e, f, p, batch({1, 4, 4, 7})}, y));
 }

@@ -119,10 +119,12 @@ export interface OpSpec<S extends AttributeSpecs> {
   /** This op computes channel moments, which an op with `takesMoments` can compute while it stores. */
   readonly moments?: boolean;
   readonly takesMoments?: boolean;
-  /** With such operands and attributes the op is a 1×1 convolution of all channels: x, w, what scales its sums, residual. */
+  /** With such operands and attributes the op is a 1×1 convolution: x, w, what scales its sums, residual. */
   readonly pointwise?: (inputs: readonly TensorType[], attributes: AttributesOf<S>) => boolean;
   /** The same of a convolution of each channel by itself. */
   readonly depthwise?: (inputs: readonly TensorType[], attributes: AttributesOf<S>) => boolean;
+  /** The op mixes the channels of so many groups. */
+  readonly shuffles?: (attributes: AttributesOf<S>) => number;
   /** Multiply-adds of convolutions and linear layers for one row. */
   readonly multiplyAdds?: (
     inputs: readonly TensorType[],

@@ -113,7 +113,7 @@ export const conv2d = defineOp({
   },
   pointwise: ([, w], a) => {
     const [kh, kw] = w!.shape;
-    const plain = a.groups === 1 && !a.prologue && !a.moments;
+    const plain = !a.prologue && !a.moments;
     return plain && kh === 1 && kw === 1 && a.stride.every(s => s === 1) && a.pad.every(p => p === 0);
   },
   depthwise: ([, w], a) => {

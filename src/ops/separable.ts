@@ -1,7 +1,7 @@
 // Separable convolution: a depthwise convolution with pointwise ones around it, as one op of evaluated networks.
 
 import type { TensorType } from '../graph/graph.js';
-import { type AttributesOf, defineOp, flag, ints, real, shapeError, word } from '../graph/op.js';
+import { type AttributesOf, defineOp, flag, int, ints, real, shapeError, word } from '../graph/op.js';
 import { outputSize } from './conv2d.js';
 
 const attributes = {
@@ -20,11 +20,14 @@ const attributes = {
   expandEpsilon: real(1e-5),
   expandAffine: flag(true),
   expandActivation: word('none'),
+  expandGroups: int(1, 1),
+  shuffle: int(1, 1),
   projectBias: flag(false),
   projectNorm: flag(false),
   projectEpsilon: real(1e-5),
   projectAffine: flag(true),
   projectActivation: word('none'),
+  projectGroups: int(1, 1),
   residual: flag(false),
 };
 type Separable = AttributesOf<typeof attributes>;
@@ -41,9 +44,10 @@ function weightsOf(inputs: readonly TensorType[], a: Separable): TensorType[] {
 }
 
 /**
- * y = project(filter(expand(x))) + residual, each act(… ∗ w + bias) or act(norm(… ∗ w + bias)) as conv2d's: expand, if
- * at all, and project are 1×1, filter is depthwise. x[n,ih,iw,ic] to y[n,oh,ow,oc]. The activation of the projection
- * follows the residual. Inputs: x, those of each convolution as conv2d takes them, residual. It has no gradient.
+ * y = project(filter(shuffle(expand(x)))) + residual, each convolution act(… ∗ w + bias) or act(norm(… ∗ w + bias)) as
+ * conv2d's: expand, if at all, and project are 1×1, of groups or not, filter is depthwise; channels are shuffled in so many
+ * groups as by channelShuffle. x[n,ih,iw,ic] to y[n,oh,ow,oc]. The activation of the projection follows the residual.
+ * Inputs: x, those of each convolution as conv2d takes them, residual. It has no gradient.
  */
 export const separableConv2d = defineOp({
   name: 'separable_conv2d',
@@ -52,7 +56,8 @@ export const separableConv2d = defineOp({
     const weights = weightsOf(inputs, a);
     const [kh, kw, , channels] = weights.at(-2)!.shape as [number, number, number, number];
     const [, , ic, oc] = weights.at(-1)!.shape as [number, number, number, number];
-    if (ic !== channels) throw shapeError(where, `${channels} channels to project`, `${ic}`);
+    const projected = ic * a.projectGroups;
+    if (projected !== channels) throw shapeError(where, `${channels} channels to project`, `${projected}`);
     const [ih, iw] = inputs[0]!.shape as [number, number, number];
     const oh = outputSize(ih, kh, a.stride[0]!, a.pad[0]! + a.pad[1]!, a.dilation[0]!);
     const ow = outputSize(iw, kw, a.stride[1]!, a.pad[2]! + a.pad[3]!, a.dilation[1]!);

@@ -114,6 +114,7 @@ export const channelShuffle = defineOp({
     if (c % a.groups !== 0) throw shapeError(where, `channels divisible by ${a.groups} groups`, `${c}`);
     return [x!];
   },
+  shuffles: a => a.groups,
   gradient: ({ dy, attributes: a }): Gradients =>
     channelShuffle([dy[0]!], { groups: dy[0]!.type.shape.at(-1)! / a.groups }),
 });

@@ -1,5 +1,5 @@
 // Separable convolutions: a depthwise convolution whose result one pointwise one reads becomes one op with it, which
-// computes both band by band in the cache; the pointwise one before it, too.
+// computes both band by band in the cache; the pointwise one before it, too, and what shuffles channels between these.
 
 import { type Graph, type Node, readers, type Value } from '../graph/graph.js';
 import type { Attributes } from '../graph/op.js';
@@ -12,7 +12,7 @@ import { separableConv2d } from '../ops/separable.js';
  *     p(d(e(x)))   e with `pointwise`, too                  → separable_conv2d{expand}(x)
  *
  * where d's and e's results have no other reader, e and d add no residual, and all weights lie in the store, for what
- * is derived from them is kept.
+ * is derived from them is kept. What d reads may be shuffled before.
  */
 export function joinSeparable(graph: Graph): void {
   const read = readers(graph);
@@ -27,32 +27,43 @@ export function joinSeparable(graph: Graph): void {
       node.attributes,
     ) === true && weightsOf(node).every(v => v.source.kind === 'state');
   /** The node that made a value for one reader alone. */
-  const maker = (value: Value, kind: 'depthwise' | 'pointwise'): Node | undefined => {
-    if (value.source.kind !== 'node' || results.has(value) || read.get(value)!.length > 1) return undefined;
-    const { node } = value.source;
-    return is(node, kind) && !node.attributes['residual'] && !replaced.has(node) ? node : undefined;
+  const maker = (value: Value): Node | undefined =>
+    value.source.kind === 'node' && !results.has(value) && read.get(value)!.length === 1
+      ? value.source.node
+      : undefined;
+  const part = (value: Value, kind: 'depthwise' | 'pointwise'): Node | undefined => {
+    const node = maker(value);
+    return node && is(node, kind) && !node.attributes['residual'] && !replaced.has(node) ? node : undefined;
   };
 
   for (const project of [...graph.nodes]) {
     if (!is(project, 'pointwise')) continue;
     const [filtered] = project.inputs;
-    const filter = project.inputs.lastIndexOf(filtered!) === 0 ? maker(filtered!, 'depthwise') : undefined;
+    const filter = project.inputs.lastIndexOf(filtered!) === 0 ? part(filtered!, 'depthwise') : undefined;
     if (!filter) continue;
-    const expand = maker(filter.inputs[0]!, 'pointwise');
+    const before = maker(filter.inputs[0]!);
+    const groups = before?.op.spec.shuffles?.(before.attributes);
+    const x = groups === undefined ? filter.inputs[0]! : before!.inputs[0]!;
+    const expand = part(x, 'pointwise');
     const parts = [...(expand ? [expand] : []), filter, project];
     const { stride, pad, dilation } = filter.attributes;
     const residual = project.attributes['residual'] === true;
+    const pointwise = ({ attributes }: Node): Attributes => ({ ...scaling(attributes), groups: attributes['groups']! });
     const attributes = {
-      ...{ stride, pad, dilation, residual },
-      ...scaling(filter),
-      ...(expand ? { expand: true, ...prefixed('expand', scaling(expand)) } : {}),
-      ...prefixed('project', scaling(project)),
+      ...{ stride, pad, dilation, residual, shuffle: groups ?? 1 },
+      ...scaling(filter.attributes),
+      ...(expand ? { expand: true, ...prefixed('expand', pointwise(expand)) } : {}),
+      ...prefixed('project', pointwise(project)),
     } as Attributes;
-    const inputs = [parts[0]!.inputs[0]!, ...parts.flatMap(weightsOf), ...(residual ? [project.inputs.at(-1)!] : [])];
+    const inputs = [
+      expand ? expand.inputs[0]! : x,
+      ...parts.flatMap(weightsOf),
+      ...(residual ? [project.inputs.at(-1)!] : []),
+    ];
     const made = graph.detached(commonPath(parts), project.segment, () => separableConv2d(inputs, attributes));
     replaced.set(project, made);
     renamed.set(project.outputs[0]!, made.outputs[0]!);
-    for (const part of parts.slice(0, -1)) gone.add(part);
+    for (const node of [...parts.slice(0, -1), ...(groups === undefined ? [] : [before!])]) gone.add(node);
   }
 
   const current = (value: Value): Value => renamed.get(value) ?? value;
@@ -64,10 +75,8 @@ export function joinSeparable(graph: Graph): void {
 /** Of a convolution: weights, bias, and what its norm takes. */
 const weightsOf = (node: Node): Value[] => node.inputs.slice(1, node.attributes['residual'] ? -1 : undefined);
 
-const scaling = ({ attributes }: Node): Attributes => {
-  const { bias, norm, epsilon, affine, activation } = attributes;
-  return { bias: bias!, norm: norm!, epsilon: epsilon!, affine: affine!, activation: activation! };
-};
+const scaling = ({ bias, norm, epsilon, affine, activation }: Attributes): Attributes =>
+  ({ bias, norm, epsilon, affine, activation }) as Attributes;
 
 const prefixed = (prefix: string, attributes: Attributes): Attributes =>
   Object.fromEntries(

@@ -4,6 +4,7 @@ import { describe, expect, test } from '@jest/globals';
 import { fixed, Graph, rows, type Value } from '../../src/graph/graph.js';
 import { add } from '../../src/ops/arithmetic.js';
 import { conv2d } from '../../src/ops/conv2d.js';
+import { channelShuffle } from '../../src/ops/shape.js';
 import { joinSeparable } from '../../src/passes/separable.js';
 import { planFor } from '../../src/runtime/program.js';
 import { evaluationGraph } from '../../src/train/evaluation.js';
@@ -12,7 +13,7 @@ import { buildNetwork } from '../../src/zoo/zoo.js';
 const border = [1, 1, 1, 1];
 
 /** expand, depthwise, project; `between` may look at their results and change what the next one reads. */
-function graphOf(between: (name: string, value: Value, graph: Graph) => Value = (_, value) => value): Graph {
+function graphOf(between: (name: string, value: Value, graph: Graph) => Value, groups = 1): Graph {
   const graph = new Graph();
   const x = graph.feed('x', rows([6, 6, 8]));
   const weights = (name: string, shape: number[]): Value => graph.fromStore(name, fixed(shape));
@@ -22,9 +23,9 @@ function graphOf(between: (name: string, value: Value, graph: Graph) => Value = 
       graph.scoped(`block.${name}`, () => conv2d([input, w], attributes)[0]!),
       graph,
     );
-  const expanded = layer('expand', x, weights('e', [1, 1, 8, 32]), { activation: 'relu6' });
+  const expanded = layer('expand', x, weights('e', [1, 1, 8 / groups, 32]), { activation: 'relu6', groups });
   const filtered = layer('filter', expanded, weights('f', [3, 3, 1, 32]), { pad: border, groups: 32 });
-  graph.outputs.set('y', layer('project', filtered, weights('p', [1, 1, 32, 8]), {}));
+  graph.outputs.set('y', layer('project', filtered, weights('p', [1, 1, 32 / groups, 8]), { groups }));
   return graph;
 }
 
@@ -45,6 +46,17 @@ describe('a depthwise convolution', () => {
     expect(joined!.attributes).toMatchObject({ expandActivation: 'relu6', activation: 'none', pad: border });
     expect(after!.inputs[0]).toBe(joined!.outputs[0]);
     expect(after!.inputs[2]).toBe(joined!.outputs[0]);
+  });
+
+  test('joins pointwise ones of groups, and what shuffles channels between', () => {
+    const graph = graphOf((name, value) => (name === 'expand' ? channelShuffle([value], { groups: 4 })[0]! : value), 4);
+    joinSeparable(graph);
+    expect(ops(graph)).toEqual(['expanded separable_conv2d']);
+    expect(graph.nodes[0]!.attributes).toMatchObject({
+      shuffle: 4,
+      expandGroups: 4,
+      projectGroups: 4,
+    });
   });
 
   test('joins only the one behind it where the result before is read elsewhere', () => {
@@ -75,6 +87,8 @@ test.each([
   // Stem, head and classifier; the shortcuts of four blocks.
   ['mobilenet_v2', 3 + 4, 17, 0],
   ['mobilenet_v1', 2, 0, 13],
+  // Stem and classifier; its shuffles are within the rest.
+  ['shufflenet_v1_g3', 2, 16, 0],
   ['resnet20', 20, 0, 0],
 ] as const)('%s', async (name, alone, expanded, plain) => {
   const model = await buildNetwork(name, [32, 32, 3], 10);
