@@ -3,7 +3,7 @@
 
 import { opList } from '../../src/graph/op.js';
 import { native } from '../../src/native.js';
-import { conv2dGradInput, conv2dGradWeight } from '../../src/ops/conv2d.js';
+import { conv2d, conv2dGradInput, conv2dGradWeight } from '../../src/ops/conv2d.js';
 import type { BuiltPlan } from '../../src/plan/build.js';
 import type { Peak } from './timing.js';
 
@@ -32,6 +32,7 @@ export interface Profile {
   roofline: number;
   /** Of the memory, in GB/s, measured after the steps. */
   bandwidthGBps: number;
+  /** Convolutions by their windows: `conv2d 3×3`, `conv2d_grad_weight 3×3 depthwise, stride 2`. */
   ops: ProfileRow[];
   layers: ProfileRow[];
   /** Each step of the plan: `name` is op, layer and output shape. */
@@ -82,10 +83,23 @@ export async function profileOf(
     total: total / 1e6,
     roofline: sum(allowed, all) / 1e6,
     bandwidthGBps,
-    ops: group(i => wire.steps[i]!.op),
+    ops: group(i => [wire.steps[i]!.op, ...windowOf(plan, i)].join(' ')),
     layers: group(i => paths[i] || '(step)'),
     steps: group(i => `${wire.steps[i]!.op} ${paths[i]} ${shape(i)} #${i}`),
   };
+}
+
+/** What tells one convolution from others for its kernels: `3×3 grouped, stride 2`. */
+function windowOf({ wire }: BuiltPlan, step: number): string[] {
+  const { op, inputs, outputs, attributes } = wire.steps[step]!;
+  const weights = { [conv2d.name]: inputs[1], [conv2dGradInput.name]: inputs[1], [conv2dGradWeight.name]: outputs[0] };
+  const tensor = weights[op];
+  if (tensor === undefined) return [];
+  const [kh, kw, icPerGroup, oc] = wire.tensors[tensor]!.shape;
+  const { groups, stride } = attributes as { groups: number; stride: number[] };
+  const kind = groups === 1 ? '' : icPerGroup === 1 && groups === oc ? ' depthwise' : ' grouped';
+  const steps = [...new Set(stride)].join('×');
+  return [`${kh}×${kw}${kind}${steps === '1' ? '' : `, stride ${steps}`}`];
 }
 
 /** Multiply-adds of each step of a plan for one row: a gradient has those of the layer's forward pass. */

@@ -39,8 +39,9 @@ function speed(c: Comparison, result: Result | undefined, contender?: Contender)
   return `${three(value)}${result.contender === 'torch_compile' || contender === undefined ? layout(result) : ''}`;
 }
 
-/** The largest of the contenders in the row. */
+/** The largest of the contenders in the row; one trial has none. */
 const spread = (c: Comparison): string => {
+  if (Object.values(c.figures).every(f => 'error' in f || f.seconds.length < 2)) return missing;
   const spreads = (Object.keys(c.figures) as Contender[]).flatMap(name => resultOf(c, name)?.spread ?? []);
   return percent(Math.max(0, ...spreads));
 };

@@ -11,6 +11,7 @@ import { allNetworks } from '../../src/zoo/zoo.js';
 import { chartSvg } from '../bench/chart.js';
 import { fastTable, readFastRuns } from '../bench/fast-runs.js';
 import { inputTable, readInputRows } from '../bench/input-rows.js';
+import { profileTable, readProfiles } from '../bench/profile-rows.js';
 import { readComparisons } from '../bench/results.js';
 import { benchmarkTables } from '../bench/tables.js';
 import { parityTable, readResults } from '../parity/results.js';
@@ -122,6 +123,7 @@ const generated: Record<string, () => string | Promise<string>> = {
   curves: () => curvesTable(readCurves()),
   parity: async () => parityTable(readResults(), await allNetworks()),
   benchmarks: () => benchmarkTables(readComparisons()),
+  profiles: () => profileTable(readProfiles()),
   fast: () => fastTable(readFastRuns()),
   input: () => inputTable(readInputRows()),
 };
