@@ -245,8 +245,11 @@ class SeparableConv2d final : public Op {
   /// More threads than images share the rows of an image. What comes out does not depend on it.
   Blocks blocks(int64_t n, int threads) const {
     const int64_t enough = kItems * threads;
-    if (slices_ > 1 || n >= enough)
-      return {n, shape_.oh, ceil_div(n, std::min(images_, std::max<int64_t>(1, n / enough))), 1};
+    if (slices_ > 1 || n >= enough) {
+      // As many for each thread.
+      const int64_t most = std::min(images_, std::max<int64_t>(1, n / enough));
+      return {n, shape_.oh, std::min(n, round_up(ceil_div(n, most), threads)), 1};
+    }
     return {n, shape_.oh, n, std::min(shape_.oh, threads / std::gcd(n, int64_t{threads}))};
   }
 
