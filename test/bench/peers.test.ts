@@ -143,6 +143,8 @@ describe('figures', () => {
     expect(geometricMean([undefined])).toBeUndefined();
     expect(eager(comparison)).toMatchObject({ contender: 'torch_channels_last', seconds: 1 });
     expect(best(comparison)).toMatchObject({ contender: 'torch_compile' });
+    const { torch_compile: _, ...others } = comparison.figures;
+    expect(best({ ...comparison, figures: others })).toBeUndefined();
     expect(speedup(comparison, eager(comparison))).toBe(2);
     expect(speedup(comparison, best(comparison))).toBe(1.6);
     expect(memoryShare(comparison, eager(comparison))).toBe(0.25);

@@ -47,6 +47,7 @@ interface Options {
   batchSize?: number;
   missing?: boolean;
   only?: Contender[];
+  without: Contender[];
 }
 
 /** What holds oneDNN, ATen, MKL and torch.compile's code to AVX2. onnxruntime has nothing of the kind. */
@@ -119,6 +120,15 @@ function commit(): string {
   return `${git('rev-parse', '--short', 'HEAD')}${changed ? ' with changes' : ''}`;
 }
 
+/** Who takes part. */
+const entrantsOf = (mode: Mode, { isa, only, without }: Options): Contender[] =>
+  contenders.filter(
+    contender =>
+      (contender !== 'onnxruntime' || (mode !== 'train' && !isa)) &&
+      (only?.includes(contender) ?? true) &&
+      !without.includes(contender),
+  );
+
 /** One comparison; it is kept after every round, and after an unfinished first one when there is nothing better. */
 async function comparison(
   { network, form, input, classes, batch }: Subject,
@@ -129,11 +139,7 @@ async function comparison(
   const isa = options.isa ?? native().info().isa;
   const model = await trainable({ network, form }, input, classes);
   const peak = new Peak(threads, isa);
-  const entrants = contenders.filter(
-    contender =>
-      (contender !== 'onnxruntime' || (mode !== 'train' && !options.isa)) &&
-      (options.only?.includes(contender) ?? true),
-  );
+  const entrants = entrantsOf(mode, options);
   const rows = mode === 'latency' ? 1 : batch;
   const made = (figures: Comparison['figures']): Comparison => ({
     ...{ cpu: cpus()[0]!.model.trim(), isa, threads, network, form, mode, input, batch: rows },
@@ -202,7 +208,7 @@ async function run(names: readonly string[], options: Options): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'dlcourse-peers-'));
   const isa = options.isa ?? native().info().isa;
   const cpu = cpus()[0]!.model.trim();
-  const done = new Set(readComparisons().map(identity));
+  const known = new Map(readComparisons().map(c => [identity(c), c]));
   try {
     for (const subject of subjects) {
       for (const mode of options.mode) {
@@ -214,7 +220,8 @@ async function run(names: readonly string[], options: Options): Promise<void> {
           mode,
           batch: mode === 'latency' ? 1 : subject.batch,
         };
-        if (options.missing && done.has(identity(key))) continue;
+        const figures = known.get(identity(key))?.figures;
+        if (options.missing && figures && entrantsOf(mode, options).every(name => figures[name])) continue;
         try {
           ui.print(shown(await comparison(subject, mode, { options, ask, folder, ui })));
         } catch (error) {
@@ -245,6 +252,9 @@ try {
     .addOption(option('--batch-size <n>', 'images at a time (default: as documented)', whole(1, 65_536)))
     .addOption(
       option('--only <list>', `a quick look, not recorded: from ${contenders.join(', ')}`, choices(contenders)),
+    )
+    .addOption(
+      option('--without <list>', 'leave out, for torch_compile takes minutes to begin', choices(contenders), []),
     )
     .option('--missing', 'only what has not been measured on this machine')
     .action(run)

@@ -139,8 +139,9 @@ const fastest = (results: readonly (Result | undefined)[]): Result | undefined =
 export const eager = (c: Comparison): Result | undefined =>
   fastest([resultOf(c, 'torch'), resultOf(c, 'torch_channels_last')]);
 
-/** The fastest of PyTorch's ways. */
-export const best = (c: Comparison): Result | undefined => fastest([eager(c), resultOf(c, 'torch_compile')]);
+/** The fastest of PyTorch's ways; unknown where its compiler was left out. */
+export const best = (c: Comparison): Result | undefined =>
+  c.figures.torch_compile && fastest([eager(c), resultOf(c, 'torch_compile')]);
 
 /** How many times faster than `other` dlcourse is. */
 export function speedup(c: Comparison, other: Result | undefined): number | undefined {
