@@ -83,7 +83,7 @@ class Fetch {
 
 /// Rows of a packed panel that are fetched into the first-level cache before they are used: panels of many
 /// channels stream from the second-level cache (GEMM of 128 channels and more: 80 to 86 % of the peak).
-constexpr int64_t kPanelAhead = 16;
+constexpr int64_t kPanelAhead = 48;
 
 template <int NV>
 DL_INLINE void fetch_panel(const float* b) {
