@@ -1,5 +1,5 @@
-// See pool.h. A worker spins for about 50 µs after a job, for a training step has hundreds of them back to
-// back, then sleeps: image decoding shares the cores.
+// See pool.h. A worker spins for about 200 µs after a job, for a training step has hundreds of them back to
+// back and the next run comes by way of JavaScript, then sleeps: image decoding shares the cores.
 #include "threads/pool.h"
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 namespace dl {
 namespace {
 
-constexpr auto kSpin = std::chrono::microseconds(50);
+constexpr auto kSpin = std::chrono::microseconds(200);
 
 inline void relax() {
 #if defined(__x86_64__) || defined(_M_X64)
