@@ -1,12 +1,13 @@
 // Where the time of the compared networks' training steps goes: docs/profiles.json, and its table.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ProfileRow } from '../../cli/bench/profile.js';
 import { packageRoot } from '../../src/native.js';
 import type { Form } from '../../src/zoo/zoo.js';
 import type { Input } from '../parity/pair.js';
 import { table } from '../tools/markdown.js';
+import { writeRows } from './results.js';
 import { usualOrder } from './subjects.js';
 
 /** The steps of one kind: `conv2d 3×3`. */
@@ -43,7 +44,7 @@ const identity = (p: NetworkProfile): string => [machine(p), p.network, p.input.
 export function keepProfile(found: NetworkProfile): void {
   const all = [...readProfiles().filter(p => identity(p) !== identity(found)), found];
   all.sort((a, b) => (identity(a) < identity(b) ? -1 : 1));
-  writeFileSync(path, `[\n${all.map(p => `  ${JSON.stringify(p)}`).join(',\n')}\n]\n`);
+  writeRows(path, all);
 }
 
 /** A network's parts above this share of its time are named. */

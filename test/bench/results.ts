@@ -99,8 +99,12 @@ export const withComparison = (known: readonly Comparison[], found: Comparison):
   [...known.filter(c => identity(c) !== identity(found)), found].sort((a, b) => (identity(a) < identity(b) ? -1 : 1));
 
 export function keepComparison(found: Comparison): void {
-  const all = withComparison(readComparisons(), found);
-  writeFileSync(file, `[\n${all.map(c => `  ${JSON.stringify(c)}`).join(',\n')}\n]\n`);
+  writeRows(file, withComparison(readComparisons(), found));
+}
+
+/** JSON with a line for each row, so that a measurement changes one line. */
+export function writeRows(path: string, rows: readonly unknown[]): void {
+  writeFileSync(path, `[\n${rows.map(row => `  ${JSON.stringify(row)}`).join(',\n')}\n]\n`);
 }
 
 /** How many numbers of a model learn. */
