@@ -160,6 +160,12 @@ class Window {
 /// first-level cache: 224 pixels of a panel of 32 columns are 28 KB.
 constexpr int64_t kPixelsAtOnce = 224;
 
+/// [begin, end)
+struct Range {
+  int64_t begin, end;
+  int64_t size() const { return end - begin; }
+};
+
 /// An equal cut of [0, total) into `count` ranges: the i-th begins here.
 inline int64_t cut(int64_t total, int64_t count, int64_t i) {
   return total * i / count;

@@ -108,10 +108,6 @@ class DirectConvolution final : public Convolution {
   }
 
  private:
-  struct Range {
-    int64_t begin, end;
-    int64_t size() const { return end - begin; }
-  };
   struct PhasePlan {
     Window::Pieces pieces;
     /// Of its packed weights.

@@ -119,10 +119,6 @@ class WinogradConvolution final : public Convolution {
     float* weights;
     int64_t bytes;
   };
-  struct Range {
-    int64_t begin, end;
-    int64_t size() const { return end - begin; }
-  };
   /// A block of one group, in planes before and behind the products. Rows of tiles are counted over all
   /// images.
   struct Job {

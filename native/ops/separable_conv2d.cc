@@ -155,10 +155,6 @@ class SeparableConv2d final : public Op {
   }
 
  private:
-  struct Range {
-    int64_t begin, end;
-    int64_t size() const { return end - begin; }
-  };
   /// Some whole images, or some rows of outputs of one.
   struct Block {
     Range images, rows;
