@@ -22,7 +22,8 @@ inline void relax() {
 #endif
 }
 
-/// Spins until `ready()` or the time is over; says whether it became ready.
+/// Spins until `ready()` or the time is over; says whether it became ready. Whoever else wants the processor
+/// gets it: it may be the thread that is waited for.
 template <class Ready>
 bool spin(Ready ready) {
   auto end = std::chrono::steady_clock::now() + kSpin;
@@ -31,6 +32,7 @@ bool spin(Ready ready) {
       if (ready()) return true;
       relax();
     }
+    std::this_thread::yield();
   } while (std::chrono::steady_clock::now() < end);
   return ready();
 }
@@ -45,7 +47,6 @@ Pool::~Pool() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
-    generation_++;
   }
   wake_.notify_all();
   for (auto& worker : workers_) worker.join();
@@ -73,33 +74,48 @@ void Pool::run(int64_t items, int limit, Call call, void* context) {
     share.next.store(items * i / limit, std::memory_order_relaxed);
     share.end = items * (i + 1) / limit;
   }
-  // Every worker passes through every job, if only to see that it is not needed: so none can meet the next
-  // one late.
-  busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_seq_cst);
+  const uint64_t job = gate_.load(std::memory_order_relaxed) + kJob;
+  gate_.store(job | kOpen, std::memory_order_seq_cst);
   if (sleeping_.load(std::memory_order_seq_cst) > 0) {
     std::lock_guard lock(mutex_);
     wake_.notify_all();
   }
   take_items(0);
-  auto done = [this] { return busy_.load(std::memory_order_acquire) == 0; };
-  while (!spin(done)) std::this_thread::yield();
+  gate_.fetch_sub(kOpen, std::memory_order_acq_rel);
+  const auto done = [&] { return gate_.load(std::memory_order_acquire) == job; };
+  while (!spin(done)) continue;
+}
+
+bool Pool::has_new_job(uint64_t seen) const {
+  const uint64_t gate = gate_.load(std::memory_order_seq_cst);
+  return stopping_ || ((gate & kOpen) && gate / kJob != seen);
+}
+
+/// Whether the worker is inside of a new job, whose number is then the seen one.
+bool Pool::join(uint64_t& seen) {
+  uint64_t gate = gate_.load(std::memory_order_acquire);
+  while ((gate & kOpen) && gate / kJob != seen) {
+    if (!gate_.compare_exchange_weak(gate, gate + kInside, std::memory_order_acq_rel)) continue;
+    seen = gate / kJob;
+    return true;
+  }
+  return false;
 }
 
 void Pool::work(int thread) {
-  uint32_t seen = 0;
+  uint64_t seen = 0;
   for (;;) {
-    auto changed = [&] { return generation_.load(std::memory_order_acquire) != seen; };
-    if (!spin(changed)) {
+    if (!spin([&] { return has_new_job(seen); })) {
       std::unique_lock lock(mutex_);
       sleeping_.fetch_add(1, std::memory_order_seq_cst);
-      wake_.wait(lock, [&] { return generation_.load(std::memory_order_seq_cst) != seen; });
+      // Woken too late for the job it spins, for more will follow.
+      if (!has_new_job(seen)) wake_.wait(lock);
       sleeping_.fetch_sub(1, std::memory_order_seq_cst);
     }
     if (stopping_) return;
-    seen = generation_.load(std::memory_order_acquire);
+    if (!join(seen)) continue;
     if (thread < limit_) take_items(thread);
-    busy_.fetch_sub(1, std::memory_order_acq_rel);
+    gate_.fetch_sub(kInside, std::memory_order_acq_rel);
   }
 }
 

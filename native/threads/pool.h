@@ -39,9 +39,11 @@ class Pool {
   void run(int64_t items, int limit, Call call, void* context);
   void work(int thread);
   void take_items(int thread);
+  bool has_new_job(uint64_t seen) const;
+  bool join(uint64_t& seen);
 
   std::vector<std::thread> workers_;
-  // The current job; written by the caller before `generation_` advances.
+  // The current job; written by the caller while the gate is closed and nobody is inside.
   Call call_ = nullptr;
   void* context_ = nullptr;
   int limit_ = 0;
@@ -51,9 +53,13 @@ class Pool {
     int64_t end = 0;
   };
   std::vector<Share> shares_;
-  alignas(64) std::atomic<uint32_t> generation_{0};
-  alignas(64) std::atomic<int> busy_{0};
-  std::atomic<bool> stopping_{false};
+  // A job's gate is open while its caller takes items. A worker that comes in time joins, one that comes late
+  // finds it closed: so nobody waits for a worker that the system has not woken yet, and none meets the next
+  // job unawares.
+  static constexpr uint64_t kJob = uint64_t{1} << 32, kOpen = uint64_t{1} << 31, kInside = 1;
+  /// The number of the job, whether it is open, and how many workers are inside.
+  alignas(64) std::atomic<uint64_t> gate_{0};
+  alignas(64) std::atomic<bool> stopping_{false};
   std::mutex mutex_;
   std::condition_variable wake_;
   std::atomic<int> sleeping_{0};
