@@ -5,10 +5,11 @@
 //
 // An item is a block of images or of rows of one image, in bands that fit the second-level cache: expand the
 // rows that the band reads and does not have yet (in a ring, for neighbouring bands share rows), filter them,
-// project. Where weights are many and pixels few the weights are what has to be read: items are then slices
-// of the expanded channels, each with its part of all weights, and the parts of the sums are added in the
-// end. Channels are shuffled by weights alone: they stay where they are, the filter's weights are put in
-// their order, and the projection reads them as they lie.
+// project. Where weights are many and pixels few the weights are what has to be read: items then share them
+// out. With an expansion they are slices of the expanded channels, and the parts of the sums are added in the
+// end; without one they are parts of the columns, and each filters all channels, which costs little. Channels
+// are shuffled by weights alone: they stay where they are, the filter's weights are put in their order, and
+// the projection reads them as they lie.
 #include <algorithm>
 #include <numeric>
 
@@ -28,7 +29,7 @@ constexpr int64_t kBandBytes = 384 << 10;
 /// Of outputs in a band at least: each band reads all weights.
 constexpr int64_t kBandPixels = 96;
 constexpr int64_t kMostSlices = 4;
-/// Weights for each output from which on slices pay: they add the outputs up, rows read the weights again.
+/// Weights for each output from which on items share the weights and not the pixels.
 constexpr int64_t kWeightsPerOutput = 6;
 /// Pixels whose parts are added at a time.
 constexpr int64_t kPixelsAdded = 32;
@@ -97,7 +98,10 @@ class SeparableConv2d final : public Op {
         activation_(fused_activation(a.activation, false)),
         project_activation_(fused_activation(a.project_activation, false)),
         bounds_(activation_),
-        slices_(slices(a, spec)),
+        shares_weights_(shares_weights(a, spec)),
+        slices_(shares_weights_ && expands_
+                    ? std::min(kMostSlices, ceil_div(channels_, int64_t{kernels_.gemm.panel}))
+                    : 1),
         stride_(copied_stride(round_up(
             std::min(channels_,
                      ceil_div(ceil_div(channels_, kernels_.gemm.panel), slices_) * kernels_.gemm.panel),
@@ -147,9 +151,14 @@ class SeparableConv2d final : public Op {
     if (!run.derived_fresh) derive(run, shared, packed);
     const int64_t n = run.inputs[0].shape[0];
     const Blocks blocks = this->blocks(n, run.threads);
-    run.parallel_for(blocks.count() * slices_, [&](int64_t item, int thread) {
-      compute({run, packed, scratch(run.scratch<std::byte>(thread)), shared.parts, slice(item % slices_)},
-              blocks.at(item / slices_));
+    const int64_t shares = this->shares(run.threads);
+    run.parallel_for(blocks.count() * shares, [&](int64_t item, int thread) {
+      const int64_t i = item % shares;
+      const Range channels = slices_ > 1 ? panels(channels_, shares, i) : Range{0, channels_};
+      const int64_t all = run.outputs[0].channels();
+      const Range columns = slices_ > 1 ? Range{0, all} : panels(all, shares, i);
+      compute({run, packed, scratch(run.scratch<std::byte>(thread)), shared.parts, channels, columns},
+              blocks.at(item / shares));
     });
     if (slices_ > 1) add_parts(run, shared.parts);
   }
@@ -198,8 +207,8 @@ class SeparableConv2d final : public Op {
     const Derived& packed;
     Scratch scratch;
     float* parts;
-    /// Expanded channels.
-    Range channels;
+    /// Expanded channels, and columns of the projection.
+    Range channels, columns;
   };
 
   /// The shape of the depthwise convolution alone, checked.
@@ -220,27 +229,33 @@ class SeparableConv2d final : public Op {
     return groups;
   }
 
-  int64_t slices(const Attributes& a, const StepSpec& spec) const {
-    // Groups would have to be sliced each by itself.
-    if (a.expand_groups * a.project_groups * a.shuffle > 1) return 1;
+  bool shares_weights(const Attributes& a, const StepSpec& spec) const {
+    // Groups would have to be shared out each by itself.
+    if (a.expand_groups * a.project_groups * a.shuffle > 1) return false;
     const int64_t weights =
         (expands_ ? expand_weights_.rows() * channels_ : 0) + channels_ * project_weights_.columns();
-    if (weights < kWeightsPerOutput * spec.outputs[0].shape.elements()) return 1;
-    return std::min(kMostSlices, ceil_div(channels_, int64_t{kernels_.gemm.panel}));
+    return weights >= kWeightsPerOutput * spec.outputs[0].shape.elements();
+  }
+  /// Items for each block.
+  int64_t shares(int threads) const {
+    if (slices_ > 1 || !shares_weights_) return slices_;
+    return std::min<int64_t>(threads, ceil_div(project_weights_.columns(), int64_t{kernels_.gemm.panel}));
   }
 
   /// Source rows under this many rows of outputs.
   int64_t source_rows(int64_t rows) const {
     return (rows - 1) * sliding_.step[0] + sliding_.dh_max - sliding_.dh_min + 1;
   }
-  Range slice(int64_t i) const {
-    const int64_t panel = kernels_.gemm.panel, panels = ceil_div(channels_, panel);
-    return {cut(panels, slices_, i) * panel, std::min(cut(panels, slices_, i + 1) * panel, channels_)};
+  /// The i-th of `parts` parts of so many channels, whole panels.
+  Range panels(int64_t channels, int64_t parts, int64_t i) const {
+    const int64_t panel = kernels_.gemm.panel, count = ceil_div(channels, panel);
+    return {cut(count, parts, i) * panel, std::min(cut(count, parts, i + 1) * panel, channels)};
   }
 
   /// More threads than images share the rows of an image. What comes out does not depend on it.
   Blocks blocks(int64_t n, int threads) const {
     const int64_t enough = kItems * threads;
+    if (shares_weights_ && slices_ == 1) return {n, shape_.oh, ceil_div(n, images_), 1};
     if (slices_ > 1 || n >= enough) {
       // As many for each thread.
       const int64_t most = std::min(images_, std::max<int64_t>(1, n / enough));
@@ -423,7 +438,8 @@ class SeparableConv2d final : public Op {
     const Tensor &y = job.run.outputs[0], &residual = job.run.inputs.back();
     const int64_t pixel = (images.begin * shape_.oh + rows.begin) * shape_.ow;
     const bool first = job.channels.begin == 0, last = slices_ == 1;
-    float* to = y.f32() + pixel * y.stride;
+    const int64_t column = job.columns.begin;
+    float* to = y.f32() + pixel * y.stride + column;
     int64_t to_stride = y.stride;
     if (!first) {
       to_stride = y.channels();
@@ -437,11 +453,11 @@ class SeparableConv2d final : public Op {
             .channels = job.channels.size(),
             .y = to,
             .y_stride = to_stride,
-            .column = 0,
-            .columns = y.channels(),
+            .column = column,
+            .columns = job.columns.size(),
             .pixels = images.size() * rows.size() * shape_.ow,
             .bias = first && project_weights_.has_bias(),
-            .residual = last && residual_ ? residual.f32() + pixel * residual.stride : nullptr,
+            .residual = last && residual_ ? residual.f32() + pixel * residual.stride + column : nullptr,
             .residual_stride = residual.stride,
             .activation = last ? project_activation_ : static_cast<int>(FusedActivation::none),
             .cached = false,
@@ -451,7 +467,7 @@ class SeparableConv2d final : public Op {
 
   int64_t slice_of(Range channels) const {
     int64_t i = 0;
-    while (slice(i).begin < channels.begin) i++;
+    while (panels(channels_, slices_, i).begin < channels.begin) i++;
     return i;
   }
 
@@ -491,7 +507,9 @@ class SeparableConv2d final : public Op {
   const Pointwise expand_, project_;
   const int expand_activation_, activation_, project_activation_;
   const Bounds bounds_;
-  /// Of the expanded channels.
+  /// Whether items share the weights, and into how many slices of the expanded channels: 1 where they share
+  /// columns.
+  const bool shares_weights_;
   const int64_t slices_;
   /// Floats from a pixel of a band to the next.
   const int64_t stride_;
