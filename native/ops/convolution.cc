@@ -14,10 +14,11 @@ bool winograd_pays(const Conv2dShape& s, int64_t height, int64_t width) {
   const auto tiles = static_cast<double>(s.n * ceil_div(height, 4) * ceil_div(width, 4));
   // Of a transform: 36 numbers a tile and channel. The 36 for a weight come from the third-level cache or
   // from memory: with few tiles to share them that takes longer than the products (4 tiles of 512 channels:
-  // twice as long as direct).
-  constexpr double kTransform = 400, kWeights = 800;
+  // twice as long as direct), and longer still where others use the caches too (16 tiles of 64 channels: as
+  // long as direct at best, 1.35 times in the median).
+  constexpr double kTransform = 400, kWeights = 1200;
   const double direct =
-      static_cast<double>(s.n * height * width) * 9 * ic * oc / (std::min(ic, oc) < 32 ? 0.7 : 0.85);
+      static_cast<double>(s.n * height * width) * 9 * ic * oc / (std::min(ic, oc) < 32 ? 0.8 : 0.85);
   return tiles * (36 * ic * oc / 0.85 + kTransform * (ic + oc)) + kWeights * ic * oc < direct;
 }
 
