@@ -8,7 +8,7 @@ import { Arena, type Data, Program, Store } from '../../src/runtime/program.js';
 import { evaluationGraph } from '../../src/train/evaluation.js';
 import { makeRecipe } from '../../src/train/recipe.js';
 import { parameterGroups, trainingGraph } from '../../src/train/step.js';
-import { buildNetwork, type Form, findNetwork, formFor } from '../../src/zoo/zoo.js';
+import { buildNetwork, type Form, findNetwork, formFor, publishedInput } from '../../src/zoo/zoo.js';
 import { type Profile, profileOf } from './profile.js';
 import { noise, Peak, summarise } from './timing.js';
 
@@ -68,7 +68,7 @@ export async function benchModel(options: ModelBenchOptions): Promise<ModelBench
   const { mode, batchSize, threads, repeats, exact, checkpointActivations } = options;
   const isa = options.isa ?? native().info().isa;
   const network = await findNetwork(options.model);
-  const [height, width] = options.input ?? Object.values(network.forms)[0]!.input;
+  const [height, width] = options.input ?? publishedInput(network, options.form);
   const form = formFor(network, height, width, options.form);
   const { classes, input } = network.forms[form]!;
   const model = await buildNetwork(options.model, [height, width, input[2]], classes, {

@@ -158,9 +158,9 @@ async function builtForms(network: Network, options: Options): Promise<Built[]> 
 
 /** Builds a form and counts. */
 async function built(network: Network, options: Options): Promise<Built> {
-  const { buildNetwork, formFor } = await import('../../src/zoo/zoo.js');
+  const { buildNetwork, formFor, publishedInput } = await import('../../src/zoo/zoo.js');
   const { summarize } = await import('../../src/layers/summary.js');
-  const [height, width] = options.input ?? (network.forms[options.form!] ?? Object.values(network.forms)[0]!).input;
+  const [height, width] = options.input ?? publishedInput(network, options.form);
   const form = formFor(network, height, width, options.form);
   const info = network.forms[form]!;
   const classes = options.classes ?? info.classes;

@@ -193,6 +193,10 @@ export function formFor(network: Network, height: number, width: number, asked?:
   return forms.includes(wanted) ? wanted : forms[0]!;
 }
 
+/** The input [h, w, c] of a form's paper; of the network's first form where the asked one is missing. */
+export const publishedInput = (network: Network, asked?: Form): readonly [number, number, number] =>
+  ((asked && network.forms[asked]) ?? Object.values(network.forms)[0]!).input;
+
 export interface NetworkOptions {
   /** Default: by the input's size. */
   readonly form?: Form | undefined;

@@ -22,8 +22,8 @@ const overOnnx = (c: Comparison): number | undefined => speedup(c, resultOf(c, '
 const overBest = (c: Comparison): number | undefined => speedup(c, best(c));
 
 /** Where nothing holds onnxruntime to an instruction set, PyTorch's best stands in its place. */
-const panelsOf = (group: Group): Panel[] => {
-  const onnx = group.comparisons.some(c => c.figures.onnxruntime);
+const panelsOf = (group: Group<Comparison>): Panel[] => {
+  const onnx = group.rows.some(c => c.figures.onnxruntime);
   const [peer, value] = onnx ? (['onnxruntime', overOnnx] as const) : (["PyTorch's best", overBest] as const);
   return [
     {
@@ -63,16 +63,16 @@ export function chartSvg(comparisons: readonly Comparison[]): string {
   return picture(width, top + 12, 'dlcourse beside PyTorch and onnxruntime', described(comparisons), body);
 }
 
-function rowsOf({ comparisons }: Group): { name: string; row: Row }[] {
+function rowsOf(group: Group<Comparison>): { name: string; row: Row }[] {
   const rows = new Map<string, Partial<Record<Mode, Comparison>>>();
-  for (const c of usualOrder(comparisons)) {
+  for (const c of usualOrder(group.rows)) {
     const name = `${c.network} ${c.input.slice(0, 2).join('×')}`;
     rows.set(name, { ...rows.get(name), [c.mode]: c });
   }
   return [...rows].map(([name, row]) => ({ name, row }));
 }
 
-function drawGroup(group: Group, rows: readonly { name: string; row: Row }[], top: number): string[] {
+function drawGroup(group: Group<Comparison>, rows: readonly { name: string; row: Row }[], top: number): string[] {
   const panels = panelsOf(group);
   const factors = panels
     .flatMap(p => rows.flatMap(({ row }) => [p.bar(row), p.ring(row)]))
@@ -80,9 +80,8 @@ function drawGroup(group: Group, rows: readonly { name: string; row: Row }[], to
   const low = Math.floor(Math.log2(Math.min(0.8, ...factors)));
   const high = Math.ceil(Math.log2(Math.max(2.2, ...factors)));
   const first = top + head;
-  const { cpu, isa, threads } = group;
   return [
-    text(margin, top + 22, `${cpu}, ${isa}, ${threads} threads`, { class: 'muted' }),
+    text(margin, top + 22, group.name, { class: 'muted' }),
     ...rows.map(({ name }, i) => text(margin + names - 12, first + i * line + 4, name, { 'text-anchor': 'end' })),
     ...panels.flatMap((panel, p) => {
       const left = margin + names + p * (panelWidth + gap);

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/native.js';
 import { table } from '../tools/markdown.js';
+import { groupsOf, type Machine } from './results.js';
 
 /** Of the training steps of one epoch. */
 export interface Pace {
@@ -13,13 +14,10 @@ export interface Pace {
 }
 
 /** One kind of pictures, from memory and, where they are files, decoded as they are needed. */
-export interface InputRow {
+export interface InputRow extends Machine {
   readonly pictures: string;
   readonly network: string;
   readonly input: string;
-  readonly cpu: string;
-  readonly isa: string;
-  readonly threads: number;
   readonly fromMemory: Pace;
   readonly fromFiles?: Pace;
   /** Pictures a second that are decoded while nothing is trained. */
@@ -45,10 +43,8 @@ const share = (value: number): string => `${(100 * value).toFixed(1)} %`;
 
 export function inputTable(rows: readonly InputRow[]): string {
   if (rows.length === 0) return 'Nothing has been measured yet.';
-  const machines = [...new Set(rows.map(r => `${r.cpu}, ${r.isa}, ${r.threads} threads`))];
-  return machines
-    .map(machine => {
-      const here = rows.filter(r => `${r.cpu}, ${r.isa}, ${r.threads} threads` === machine);
+  return groupsOf(rows)
+    .map(({ name, rows: here }) => {
       const lines = here.map(({ pictures, network, input, fromMemory, fromFiles, decoded, date, version }) => [
         ...[pictures, `\`${network}\``, input, rate(fromMemory.imagesPerSecond), share(fromMemory.waited)],
         ...(fromFiles ? [rate(fromFiles.imagesPerSecond), share(fromFiles.waited)] : ['–', '–']),
@@ -63,7 +59,7 @@ export function inputTable(rows: readonly InputRow[]): string {
         'from files, images/s',
         'waited',
       ];
-      return `### ${machine}\n\n${table([...head, 'decoded alone, images/s', 'day', 'version'], lines)}`;
+      return `### ${name}\n\n${table([...head, 'decoded alone, images/s', 'day', 'version'], lines)}`;
     })
     .join('\n\n');
 }

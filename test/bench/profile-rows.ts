@@ -7,17 +7,14 @@ import { packageRoot } from '../../src/native.js';
 import type { Form } from '../../src/zoo/zoo.js';
 import type { Input } from '../parity/pair.js';
 import { table } from '../tools/markdown.js';
-import { writeRows } from './results.js';
+import { groupsOf, type Machine, writeRows } from './results.js';
 import { usualOrder } from './subjects.js';
 
 /** The steps of one kind: `conv2d 3×3`. */
 export type Part = Pick<ProfileRow, 'name' | 'share' | 'percentOfRoofline' | 'percentOfPeak'>;
 
 /** One network's training step on one machine. */
-export interface NetworkProfile {
-  readonly cpu: string;
-  readonly isa: string;
-  readonly threads: number;
+export interface NetworkProfile extends Machine {
   readonly network: string;
   readonly form: Form;
   readonly input: Input;
@@ -37,8 +34,8 @@ const path = join(packageRoot(), 'docs', 'profiles.json');
 
 export const readProfiles = (): NetworkProfile[] => JSON.parse(readFileSync(path, 'utf8')) as NetworkProfile[];
 
-const machine = (p: NetworkProfile): string => `${p.cpu}, ${p.isa}, ${p.threads} threads`;
-const identity = (p: NetworkProfile): string => [machine(p), p.network, p.input.join('x'), p.batch].join(' ');
+const identity = (p: NetworkProfile): string =>
+  [p.cpu, p.isa, p.threads, p.network, p.input.join('x'), p.batch].join(' ');
 
 /** Adds a profile; an earlier one of the same network, input and machine makes way. */
 export function keepProfile(found: NetworkProfile): void {
@@ -58,10 +55,9 @@ const partText = ({ name, share, percentOfPeak, percentOfRoofline }: Part): stri
 
 export function profileTable(profiles: readonly NetworkProfile[]): string {
   if (profiles.length === 0) return 'Nothing has been measured yet.';
-  return [...new Set(profiles.map(machine))]
-    .map(name => {
-      const here = usualOrder(profiles.filter(p => machine(p) === name));
-      const lines = here.map(({ network, input, batch, milliseconds, roofline, parts, version }) => [
+  return groupsOf(profiles)
+    .map(({ name, rows }) => {
+      const lines = usualOrder(rows).map(({ network, input, batch, milliseconds, roofline, parts, version }) => [
         ...[
           `\`${network}\``,
           `${batch} × ${input.slice(0, 2).join('×')}`,

@@ -5,19 +5,28 @@ import { execFile } from 'node:child_process';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { Command } from 'commander';
 import type { ModelBench } from '../../cli/bench/model.js';
+import { Ui } from '../../cli/ui.js';
+import { choice, option, whole } from '../../cli/values.js';
+import { DlcourseError } from '../../src/errors.js';
 import { packageRoot } from '../../src/native.js';
+import type { Form } from '../../src/zoo/zoo.js';
 import { currentCommit } from '../tools/training-runs.js';
 import { keepProfile, type Part } from './profile-rows.js';
 import { type Subject, subjectsOf } from './subjects.js';
 
-const THREADS = 2;
-const REPEATS = 7;
+interface Options {
+  form?: Form;
+  threads: number;
+  repeats: number;
+}
 
 /** In a process of its own, as a user would measure it. */
-async function profiled({ network, form, input, batch }: Subject): Promise<ModelBench> {
-  const options = { model: network, form, input: `${input[0]}x${input[1]}`, 'batch-size': batch, threads: THREADS };
-  const args = Object.entries({ ...options, repeats: REPEATS }).flatMap(([name, value]) => [`--${name}`, `${value}`]);
+async function profiled({ network, form, input, batch }: Subject, options: Options): Promise<ModelBench> {
+  const { threads, repeats } = options;
+  const what = { model: network, form, input: `${input[0]}x${input[1]}`, 'batch-size': batch, threads, repeats };
+  const args = Object.entries(what).flatMap(([name, value]) => [`--${name}`, `${value}`]);
   const program = join(packageRoot(), 'dist/cli/index.js');
   const { stdout } = await promisify(execFile)(process.execPath, [program, 'bench', ...args, '--profile', '--json'], {
     maxBuffer: 2 ** 26,
@@ -27,8 +36,7 @@ async function profiled({ network, form, input, batch }: Subject): Promise<Model
 
 const digits = (value: number): number => Number(value.toPrecision(4));
 
-for (const subject of await subjectsOf(process.argv.slice(2))) {
-  const { isa, threads, peakGflops, profile } = await profiled(subject);
+function keep({ network, form, input, batch }: Subject, { isa, threads, peakGflops, profile }: ModelBench): void {
   const { total, roofline, bandwidthGBps, ops } = profile!;
   const parts = ops.map(
     ({ name, share, percentOfRoofline, percentOfPeak }): Part => ({
@@ -36,7 +44,6 @@ for (const subject of await subjectsOf(process.argv.slice(2))) {
       ...(percentOfPeak === undefined ? {} : { percentOfPeak: digits(percentOfPeak) }),
     }),
   );
-  const { network, form, input, batch } = subject;
   keepProfile({
     ...{ cpu: cpus()[0]!.model.trim(), isa, threads, network, form, input, batch },
     ...{ peakGflops: digits(peakGflops), bandwidthGBps: digits(bandwidthGBps) },
@@ -44,6 +51,32 @@ for (const subject of await subjectsOf(process.argv.slice(2))) {
     parts: parts.filter(part => part.share >= 0.01).sort((a, b) => b.share - a.share),
     ...{ date: new Date().toISOString().slice(0, 10), version: currentCommit() },
   });
-  console.log(`${network}, ${input.join('×')}: ${total.toFixed(1)} ms, at the roofline ${roofline.toFixed(1)} ms`);
 }
-console.log('now: npm run docs');
+
+async function run(names: readonly string[], options: Options): Promise<void> {
+  const ui = new Ui();
+  for (const subject of await subjectsOf(names, options.form)) {
+    const what = `${subject.network}, ${subject.input.join('×')}`;
+    ui.live(() => what, true);
+    const found = await profiled(subject, options);
+    keep(subject, found);
+    const { total, roofline } = found.profile!;
+    ui.print(`${what}: ${total.toFixed(1)} ms, at the roofline ${roofline.toFixed(1)} ms`);
+  }
+  ui.print('now: npm run docs');
+}
+
+try {
+  await new Command('bench:profiles')
+    .description("Profiles networks' training steps, and records the figures in docs/profiles.json.")
+    .argument('[models...]', 'networks (default: those of docs/benchmarks.md)')
+    .addOption(option('--form <name>', 'only cifar or imagenet', choice(['cifar', 'imagenet'])))
+    .addOption(option('--threads <n>', 'threads', whole(1, 1024), 2))
+    .addOption(option('--repeats <n>', 'measurements of each step; the best counts', whole(1, 100_000), 7))
+    .action(run)
+    .parseAsync();
+} catch (error) {
+  if (!(error instanceof DlcourseError)) throw error;
+  console.error(error.message);
+  process.exit(error.exitStatus);
+}

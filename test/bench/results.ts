@@ -61,11 +61,15 @@ export type Figures =
     }
   | { readonly error: string };
 
-/** One network, input and mode on one machine and instruction set. */
-export interface Comparison {
+/** What something was measured on. */
+export interface Machine {
   readonly cpu: string;
   readonly isa: string;
   readonly threads: number;
+}
+
+/** One network, input and mode on one machine and instruction set. */
+export interface Comparison extends Machine {
   readonly network: string;
   readonly form: Form;
   readonly mode: Mode;
@@ -172,22 +176,19 @@ export function shareOfPeak(c: Comparison): number | undefined {
   return own && flops / own.seconds / 1e9 / c.peakGflops;
 }
 
-/** Comparisons of one machine, instruction set and number of threads. */
-export interface Group {
-  readonly cpu: string;
+/** What was measured on one machine, instruction set and number of threads. */
+export interface Group<T> {
   readonly isa: string;
-  readonly threads: number;
-  readonly comparisons: readonly Comparison[];
+  /** Of all three. */
+  readonly name: string;
+  readonly rows: readonly T[];
 }
 
-export function groupsOf(comparisons: readonly Comparison[]): Group[] {
-  const groups = new Map<string, Comparison[]>();
-  for (const c of comparisons) {
-    const key = [c.cpu, c.isa, c.threads].join(' ');
-    groups.set(key, [...(groups.get(key) ?? []), c]);
+export function groupsOf<T extends Machine>(rows: readonly T[]): Group<T>[] {
+  const groups = new Map<string, T[]>();
+  for (const row of rows) {
+    const name = `${row.cpu}, ${row.isa}, ${row.threads} threads`;
+    groups.set(name, [...(groups.get(name) ?? []), row]);
   }
-  return [...groups.values()].map(list => {
-    const { cpu, isa, threads } = list[0]!;
-    return { cpu, isa, threads, comparisons: list };
-  });
+  return [...groups].map(([name, list]) => ({ isa: list[0]!.isa, name, rows: list }));
 }

@@ -111,8 +111,7 @@ export function benchmarkTables(comparisons: readonly Comparison[]): string {
   return groupsOf(comparisons).map(section).join('\n\n');
 }
 
-function section(group: Group): string {
-  const { cpu, isa, threads, comparisons } = group;
+function section({ name, rows: comparisons }: Group<Comparison>): string {
   const parts = (Object.keys(sections) as Mode[]).flatMap(mode => {
     const rows = usualOrder(comparisons.filter(c => c.mode === mode));
     if (rows.length === 0) return [];
@@ -126,8 +125,9 @@ function section(group: Group): string {
       ),
     ];
   });
-  const heading = `## ${cpu}, ${isa}, ${threads} threads`;
-  return [heading, means(comparisons), ...parts, ...failures(comparisons), circumstances(comparisons)].join('\n\n');
+  return [`## ${name}`, means(comparisons), ...parts, ...failures(comparisons), circumstances(comparisons)].join(
+    '\n\n',
+  );
 }
 
 /** Geometric means for each size of the input. */

@@ -71,6 +71,11 @@ describe('bench --model', () => {
     expect(roofline).toBeCloseTo(allowed, 6);
   });
 
+  test('--form measures the input of its paper', async () => {
+    const line = 'bench --model squeezenet1_1 --form imagenet --mode infer --batch-size 1 --repeats 1 --json';
+    expect(JSON.parse(await run(line))).toMatchObject({ form: 'imagenet', input: [224, 224, 3] });
+  });
+
   test('--mode infer also measures one image alone', async () => {
     const line = 'bench --model lenet5 --mode infer --batch-size 8 --repeats 3 --threads 1 --isa scalar --json';
     const { mode, batchSize, isa, imagesPerSecond, latency } = JSON.parse(await run(line));
