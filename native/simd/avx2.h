@@ -96,6 +96,15 @@ DL_INLINE Vec operator/(Vec a, Vec b) {
 DL_INLINE Vec fma(Vec a, Vec b, Vec c) {
   return {_mm256_fmadd_ps(a.v, b.v, c.v)};
 }
+/// sum += a · b in the sum's own register: gcc 12 lets the sums of unrolled loops change registers, and
+/// copies them back.
+DL_INLINE void accumulate(Vec& sum, Vec a, Vec b) {
+#if defined(__GNUC__) && !defined(__clang__)
+  asm("vfmadd231ps %2, %1, %0" : "+x"(sum.v) : "x"(a.v), "x"(b.v));
+#else
+  sum = fma(a, b, sum);
+#endif
+}
 DL_INLINE Vec fnma(Vec a, Vec b, Vec c) {
   return {_mm256_fnmadd_ps(a.v, b.v, c.v)};
 }

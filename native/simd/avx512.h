@@ -94,6 +94,9 @@ DL_INLINE Vec operator/(Vec a, Vec b) {
 DL_INLINE Vec fma(Vec a, Vec b, Vec c) {
   return {_mm512_fmadd_ps(a.v, b.v, c.v)};
 }
+DL_INLINE void accumulate(Vec& sum, Vec a, Vec b) {
+  sum = fma(a, b, sum);
+}
 DL_INLINE Vec fnma(Vec a, Vec b, Vec c) {
   return {_mm512_fnmadd_ps(a.v, b.v, c.v)};
 }

@@ -98,6 +98,9 @@ DL_INLINE Vec operator/(Vec a, Vec b) {
 DL_INLINE Vec fma(Vec a, Vec b, Vec c) {
   return {vfmaq_f32(c.v, a.v, b.v)};
 }
+DL_INLINE void accumulate(Vec& sum, Vec a, Vec b) {
+  sum = fma(a, b, sum);
+}
 DL_INLINE Vec fnma(Vec a, Vec b, Vec c) {
   return {vfmsq_f32(c.v, a.v, b.v)};
 }

@@ -120,6 +120,9 @@ DL_INLINE Vec operator/(Vec a, Vec b) {
 DL_INLINE Vec fma(Vec a, Vec b, Vec c) {
   return a * b + c;
 }
+DL_INLINE void accumulate(Vec& sum, Vec a, Vec b) {
+  sum = fma(a, b, sum);
+}
 DL_INLINE Vec fnma(Vec a, Vec b, Vec c) {
   return c - a * b;
 }
