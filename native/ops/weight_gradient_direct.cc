@@ -64,7 +64,7 @@ class DirectWeightGradient final : public WeightGradient {
   Needs needs() const override {
     Needs needs;
     needs.scratch = scratch(nullptr).bytes;
-    needs.workspace = workspace(nullptr, most_slabs()).bytes;
+    needs.workspace = workspace(nullptr, planned_slabs()).bytes;
     return needs;
   }
 
@@ -149,6 +149,14 @@ class DirectWeightGradient final : public WeightGradient {
   }
   int64_t most_slabs() const {
     return std::clamp<int64_t>(kSlabBytes / (spec_.shape.weights() * 4), 1, kMostSlabs);
+  }
+
+  /// As many as any n up to the planned one makes.
+  int64_t planned_slabs() const {
+    int64_t most = 0;
+    for (int64_t n = 1; n <= spec_.shape.n && most < most_slabs(); n++)
+      most = std::max(most, blocks(n).count());
+    return std::min(most, most_slabs());
   }
 
   void clear_bias(const Job& job) const {
