@@ -87,14 +87,13 @@ void Pool::run(int64_t items, int limit, Call call, void* context) {
 }
 
 bool Pool::has_new_job(uint64_t seen) const {
-  const uint64_t gate = gate_.load(std::memory_order_seq_cst);
-  return stopping_ || ((gate & kOpen) && gate / kJob != seen);
+  return stopping_ || is_new(gate_.load(std::memory_order_seq_cst), seen);
 }
 
 /// Whether the worker is inside of a new job, whose number is then the seen one.
 bool Pool::join(uint64_t& seen) {
   uint64_t gate = gate_.load(std::memory_order_acquire);
-  while ((gate & kOpen) && gate / kJob != seen) {
+  while (is_new(gate, seen)) {
     if (!gate_.compare_exchange_weak(gate, gate + kInside, std::memory_order_acq_rel)) continue;
     seen = gate / kJob;
     return true;

@@ -57,6 +57,8 @@ class Pool {
   // finds it closed: so nobody waits for a worker that the system has not woken yet, and none meets the next
   // job unawares.
   static constexpr uint64_t kJob = uint64_t{1} << 32, kOpen = uint64_t{1} << 31, kInside = 1;
+  /// Whether a job is open that is not the seen one.
+  static bool is_new(uint64_t gate, uint64_t seen) { return (gate & kOpen) && gate / kJob != seen; }
   /// The number of the job, whether it is open, and how many workers are inside.
   alignas(64) std::atomic<uint64_t> gate_{0};
   alignas(64) std::atomic<bool> stopping_{false};
