@@ -1,7 +1,8 @@
 // docs/benchmarks.json as a picture: for each network how many times faster than its peers dlcourse is.
 
 import { element, picture, text } from '../../src/report/svg.js';
-import { best, type Comparison, eager, type Group, groupsOf, type Mode, resultOf, speedup } from './results.js';
+import { best, type Comparison, eager, type Mode, resultOf, speedup } from './results.js';
+import { type Group, groupsOf } from './rows.js';
 import { usualOrder } from './subjects.js';
 
 /** A bar from 1 to one factor, and a ring at another. */

@@ -3,22 +3,21 @@
 
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Command } from 'commander';
 import { choice, option, whole } from '../../cli/values.js';
 import { downloadedFolder } from '../../src/data/locations.js';
-import { native, packageRoot } from '../../src/native.js';
+import { packageRoot } from '../../src/native.js';
 import { fastRecipe } from '../../src/train/recipes.js';
 import { files } from '../../src/train/run.js';
 import { interpreter, pythonPath } from '../parity/python.js';
-import { currentCommit, entryOf } from '../tools/training-runs.js';
+import { currentCommit } from '../tools/commit.js';
+import { entryOf } from '../tools/training-runs.js';
 import { type FastRun, keepFastRun } from './fast-runs.js';
+import { machine, today } from './rows.js';
 
 const root = packageRoot();
-const cpu = cpus()[0]!.model.trim();
-const today = (): string => new Date().toISOString().slice(0, 10);
 
 interface Epoch {
   readonly seconds: number;
@@ -33,7 +32,7 @@ async function add(runs: readonly string[], { commit, threads }: { commit: strin
     const entry = await entryOf(folder, commit);
     const log = readFileSync(join(folder, files.log), 'utf8').trimEnd().split('\n');
     keep({
-      ...{ program: 'dlcourse', version: commit, cpu, isa: entry.isa, threads, seed: entry.seed },
+      ...{ program: 'dlcourse', version: commit, ...machine(threads, entry.isa), seed: entry.seed },
       ...{ epochs: entry.epochs, seconds: log.map(line => Number(JSON.parse(line).seconds)), date: entry.date },
       ...{ top1: entry.top1, settings: entry.settings },
     });
@@ -65,8 +64,8 @@ async function torch({ epochs, stop = epochs, seed, threads, layout }: TorchOpti
   if (!last || done.length < stop) throw new Error(`fast_torch.py ended after ${done.length} of ${stop} epochs`);
   const top1 = last.accuracy === undefined ? {} : { top1: last.accuracy };
   keep({
-    ...{ program: `PyTorch, ${layout.toUpperCase()}`, version: last.version, cpu, isa: native().info().isa },
-    ...{ threads, seed, epochs, seconds: done.map(e => e.seconds + (e.testSeconds ?? 0)), date: today(), ...top1 },
+    ...{ program: `PyTorch, ${layout.toUpperCase()}`, version: last.version, ...machine(threads) },
+    ...{ seed, epochs, seconds: done.map(e => e.seconds + (e.testSeconds ?? 0)), date: today(), ...top1 },
   });
 }
 

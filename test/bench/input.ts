@@ -4,7 +4,7 @@
 
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import sharp from 'sharp';
@@ -16,8 +16,8 @@ import { parseAugmentation } from '../../src/train/augmentation.js';
 import { makeRecipe } from '../../src/train/recipe.js';
 import { trainRun } from '../../src/train/run.js';
 import { buildNetwork } from '../../src/zoo/zoo.js';
-import { currentCommit } from '../tools/training-runs.js';
 import { inputTable, keepInputRow, type Pace, readInputRows } from './input-rows.js';
+import { machine, stamp } from './rows.js';
 
 const { values } = parseArgs({
   options: {
@@ -101,9 +101,8 @@ async function measure({ pictures, networks, batchSize, augment, open, files }: 
     const fromFiles = streamed ? { fromFiles: await pace(streamed, network, batchSize, augment) } : {};
     const { height, width } = packed.image;
     keepInputRow({
-      ...{ pictures, network, input: `${height}×${width}`, cpu: cpus()[0]!.model.trim(), isa: native().info().isa },
-      ...{ threads, fromMemory, ...fromFiles, ...decoded },
-      ...{ date: new Date().toISOString().slice(0, 10), version: currentCommit() },
+      ...{ pictures, network, input: `${height}×${width}`, ...machine(threads) },
+      ...{ fromMemory, ...fromFiles, ...decoded, ...stamp() },
     });
   }
 }

@@ -19,7 +19,6 @@ import {
   shareOfPeak,
   speedup,
   type TrialAnswer,
-  withComparison,
 } from './results.js';
 import { subjectsOf } from './subjects.js';
 import { benchmarkTables } from './tables.js';
@@ -152,13 +151,6 @@ describe('figures', () => {
     // 2 · 10⁹ · 64 · 3 operations in half a second.
     expect(shareOfPeak(comparison)).toBeCloseTo(0.5, 12);
     expect(shareOfPeak({ ...comparison, mode: 'infer' })).toBeCloseTo(0.5 / 3, 12);
-  });
-
-  test('a comparison of the same replaces the earlier one', () => {
-    const again = { ...comparison, date: '2026-02-02' };
-    const other = { ...comparison, isa: 'avx512' };
-    expect(withComparison([comparison], again)).toEqual([again]);
-    expect(withComparison([comparison], other)).toEqual([comparison, other]);
   });
 
   test('the tables show them, and whatever failed', () => {

@@ -1,8 +1,8 @@
 // dlcourse beside its peers: `npm run bench:peers -- [MODEL…]` adds to docs/benchmarks.json; docs/benchmarks.md says more.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
@@ -16,6 +16,7 @@ import { native, packageRoot } from '../../src/native.js';
 import type { Form } from '../../src/zoo/zoo.js';
 import { trainable } from '../parity/pair.js';
 import { interpreter, pythonCache, pythonPath } from '../parity/python.js';
+import { currentCommit } from '../tools/commit.js';
 import { type Ask, type Failure, measure } from './measure.js';
 import {
   best,
@@ -35,6 +36,7 @@ import {
   speedup,
   type TrialAnswer,
 } from './results.js';
+import { machine, today } from './rows.js';
 import { type Subject, subjectsOf } from './subjects.js';
 
 interface Options {
@@ -114,12 +116,6 @@ function asking({ threads, isa }: Options, signal: AbortSignal): Ask {
   };
 }
 
-function commit(): string {
-  const git = (...args: string[]) => execFileSync('git', ['-C', root, ...args], { encoding: 'utf8' }).trim();
-  const changed = git('status', '--porcelain', '--', 'native', 'src', 'package.json');
-  return `${git('rev-parse', '--short', 'HEAD')}${changed ? ' with changes' : ''}`;
-}
-
 /** Who takes part. */
 const entrantsOf = (mode: Mode, { isa, only, without }: Options): Contender[] =>
   contenders.filter(
@@ -142,10 +138,11 @@ async function comparison(
   const entrants = entrantsOf(mode, options);
   const rows = mode === 'latency' ? 1 : batch;
   const made = (figures: Comparison['figures']): Comparison => ({
-    ...{ cpu: cpus()[0]!.model.trim(), isa, threads, network, form, mode, input, batch: rows },
+    ...machine(threads, isa),
+    ...{ network, form, mode, input, batch: rows },
     ...{ parameters: parametersOf(model), multiplyAdds: countMultiplyAdds(model) },
     peakGflops: Number(peak.gflops.toPrecision(4)),
-    ...{ date: new Date().toISOString().slice(0, 10), commit: commit(), node: process.version.slice(1) },
+    ...{ date: today(), commit: currentCommit(), node: process.version.slice(1) },
     figures: rounded(figures),
   });
   let latest: { figures: Comparison['figures']; complete: boolean } | undefined;
@@ -207,19 +204,12 @@ async function run(names: readonly string[], options: Options): Promise<void> {
   const ask = asking(options, stop);
   const folder = mkdtempSync(join(tmpdir(), 'dlcourse-peers-'));
   const isa = options.isa ?? native().info().isa;
-  const cpu = cpus()[0]!.model.trim();
   const known = new Map(readComparisons().map(c => [identity(c), c]));
   try {
     for (const subject of subjects) {
       for (const mode of options.mode) {
-        const key = {
-          ...subject,
-          cpu,
-          isa,
-          threads: options.threads,
-          mode,
-          batch: mode === 'latency' ? 1 : subject.batch,
-        };
+        const batch = mode === 'latency' ? 1 : subject.batch;
+        const key = { ...subject, ...machine(options.threads, isa), mode, batch };
         const figures = known.get(identity(key))?.figures;
         if (options.missing && figures && entrantsOf(mode, options).every(name => figures[name])) continue;
         try {

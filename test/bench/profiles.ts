@@ -2,7 +2,6 @@
 // with peers, and records the figures in docs/profiles.json.
 
 import { execFile } from 'node:child_process';
-import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Command } from 'commander';
@@ -12,8 +11,8 @@ import { choice, option, whole } from '../../cli/values.js';
 import { DlcourseError } from '../../src/errors.js';
 import { packageRoot } from '../../src/native.js';
 import type { Form } from '../../src/zoo/zoo.js';
-import { currentCommit } from '../tools/training-runs.js';
 import { keepProfile, type Part } from './profile-rows.js';
+import { digits, machine, stamp } from './rows.js';
 import { type Subject, subjectsOf } from './subjects.js';
 
 interface Options {
@@ -34,8 +33,6 @@ async function profiled({ network, form, input, batch }: Subject, options: Optio
   return JSON.parse(stdout) as ModelBench;
 }
 
-const digits = (value: number): number => Number(value.toPrecision(4));
-
 function keep({ network, form, input, batch }: Subject, { isa, threads, peakGflops, profile }: ModelBench): void {
   const { total, roofline, bandwidthGBps, ops } = profile!;
   const parts = ops.map(
@@ -45,11 +42,12 @@ function keep({ network, form, input, batch }: Subject, { isa, threads, peakGflo
     }),
   );
   keepProfile({
-    ...{ cpu: cpus()[0]!.model.trim(), isa, threads, network, form, input, batch },
+    ...machine(threads, isa),
+    ...{ network, form, input, batch },
     ...{ peakGflops: digits(peakGflops), bandwidthGBps: digits(bandwidthGBps) },
     ...{ milliseconds: digits(total), roofline: digits(roofline) },
     parts: parts.filter(part => part.share >= 0.01).sort((a, b) => b.share - a.share),
-    ...{ date: new Date().toISOString().slice(0, 10), version: currentCommit() },
+    ...stamp(),
   });
 }
 

@@ -1,12 +1,10 @@
 // What is known of dlcourse beside its peers: docs/benchmarks.json, and what is made of it.
 
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Model } from '../../src/layers/index.js';
 import { isLearned } from '../../src/layers/layer.js';
-import { packageRoot } from '../../src/native.js';
 import type { Form } from '../../src/zoo/zoo.js';
 import type { Input } from '../parity/pair.js';
+import { type Machine, machineName, rowsFile } from './rows.js';
 
 export const contenders = ['dlcourse', 'torch', 'torch_channels_last', 'torch_compile', 'onnxruntime'] as const;
 export type Contender = (typeof contenders)[number];
@@ -61,13 +59,6 @@ export type Figures =
     }
   | { readonly error: string };
 
-/** What something was measured on. */
-export interface Machine {
-  readonly cpu: string;
-  readonly isa: string;
-  readonly threads: number;
-}
-
 /** One network, input and mode on one machine and instruction set. */
 export interface Comparison extends Machine {
   readonly network: string;
@@ -90,26 +81,12 @@ export interface Comparison extends Machine {
 /** A trial that is disturbed more says little. */
 export const DISTURBED = 0.1;
 
-const file = join(packageRoot(), 'docs/benchmarks.json');
-
-export const readComparisons = (): Comparison[] => JSON.parse(readFileSync(file, 'utf8')) as Comparison[];
-
 /** What a comparison is told apart by; one of the same replaces it. */
 export const identity = (
   c: Pick<Comparison, 'cpu' | 'isa' | 'threads' | 'network' | 'form' | 'mode' | 'input' | 'batch'>,
-): string => [c.cpu, c.isa, c.threads, c.network, c.form, c.mode, c.input.join('x'), c.batch].join(' ');
+): string => [machineName(c), c.network, c.form, c.mode, c.input.join('x'), c.batch].join(' ');
 
-export const withComparison = (known: readonly Comparison[], found: Comparison): Comparison[] =>
-  [...known.filter(c => identity(c) !== identity(found)), found].sort((a, b) => (identity(a) < identity(b) ? -1 : 1));
-
-export function keepComparison(found: Comparison): void {
-  writeRows(file, withComparison(readComparisons(), found));
-}
-
-/** JSON with a line for each row, so that a measurement changes one line. */
-export function writeRows(path: string, rows: readonly unknown[]): void {
-  writeFileSync(path, `[\n${rows.map(row => `  ${JSON.stringify(row)}`).join(',\n')}\n]\n`);
-}
+export const { read: readComparisons, keep: keepComparison } = rowsFile<Comparison>('benchmarks.json', identity);
 
 /** How many numbers of a model learn. */
 export const parametersOf = (model: Model): number =>
@@ -174,21 +151,4 @@ export function shareOfPeak(c: Comparison): number | undefined {
   const own = resultOf(c, 'dlcourse');
   const flops = 2 * c.multiplyAdds * c.batch * (c.mode === 'train' ? 3 : 1);
   return own && flops / own.seconds / 1e9 / c.peakGflops;
-}
-
-/** What was measured on one machine, instruction set and number of threads. */
-export interface Group<T> {
-  readonly isa: string;
-  /** Of all three. */
-  readonly name: string;
-  readonly rows: readonly T[];
-}
-
-export function groupsOf<T extends Machine>(rows: readonly T[]): Group<T>[] {
-  const groups = new Map<string, T[]>();
-  for (const row of rows) {
-    const name = `${row.cpu}, ${row.isa}, ${row.threads} threads`;
-    groups.set(name, [...(groups.get(name) ?? []), row]);
-  }
-  return [...groups].map(([name, list]) => ({ isa: list[0]!.isa, name, rows: list }));
 }

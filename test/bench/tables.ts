@@ -7,9 +7,7 @@ import {
   type Contender,
   DISTURBED,
   eager,
-  type Group,
   geometricMean,
-  groupsOf,
   type Mode,
   memoryShare,
   type Result,
@@ -17,6 +15,7 @@ import {
   shareOfPeak,
   speedup,
 } from './results.js';
+import { type Group, groupsOf } from './rows.js';
 import { usualOrder } from './subjects.js';
 
 const layouts = { nchw: 'NCHW', nhwc: 'NHWC' } as const;

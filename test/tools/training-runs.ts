@@ -1,6 +1,5 @@
 // Trainings that were done, as data: docs/training.json has an entry for each, docs/training.md shows them.
 
-import { execFileSync } from 'node:child_process';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DlcourseError } from '../../src/errors.js';
@@ -51,10 +50,6 @@ export const readTrainings = (): TrainingEntry[] => JSON.parse(readFileSync(path
 
 export const writeTrainings = (entries: readonly TrainingEntry[]): void =>
   writeFileSync(path, `${JSON.stringify(entries, null, 2)}\n`);
-
-/** The version that is checked out. */
-export const currentCommit = (): string =>
-  execFileSync('git', ['-C', packageRoot(), 'rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
 
 /** What an entry is told apart by; a training of the same replaces it. */
 const identity = (e: TrainingEntry): string => JSON.stringify([e.network, e.form, e.input, e.data, e.settings]);

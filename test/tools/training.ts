@@ -7,15 +7,9 @@ import { Command } from 'commander';
 import type { ModelBench } from '../../cli/bench/model.js';
 import { DlcourseError } from '../../src/errors.js';
 import { packageRoot } from '../../src/native.js';
+import { currentCommit } from './commit.js';
 import { curveOf, readCurves, withCurve, writeCurves } from './learning-curves.js';
-import {
-  currentCommit,
-  entryOf,
-  readTrainings,
-  type TrainingEntry,
-  withEntry,
-  writeTrainings,
-} from './training-runs.js';
+import { entryOf, readTrainings, type TrainingEntry, withEntry, writeTrainings } from './training-runs.js';
 
 const root = packageRoot();
 
