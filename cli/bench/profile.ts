@@ -1,11 +1,10 @@
-// Where a plan's time goes, beside the roofline: the time that arithmetic at the FMA peak takes, or moving the operands at
-// the memory's bandwidth, whichever is longer (Williams et al. 2009).
+// Where a plan's time goes, beside the roofline.
 
 import { opList } from '../../src/graph/op.js';
 import { native } from '../../src/native.js';
 import { conv2d, conv2dGradInput, conv2dGradWeight } from '../../src/ops/conv2d.js';
 import type { BuiltPlan } from '../../src/plan/build.js';
-import type { Peak } from './timing.js';
+import { type Peak, rooflineTime } from './timing.js';
 
 export interface ProfileRow {
   name: string;
@@ -52,8 +51,7 @@ export async function profileOf(
   const bandwidthGBps = await native().bandwidth(peak.isa, peak.threads, 0.3);
   const flops = multiplyAddsOf(plan).map(count => 2 * count * batch);
   const bytes = bytesOf(plan);
-  // GFLOP/s and GB/s are operations and bytes a nanosecond.
-  const allowed = flops.map((count, i) => Math.max(count / peak.gflops, bytes[i]! / bandwidthGBps));
+  const allowed = flops.map((count, i) => rooflineTime(count, bytes[i]!, peak.gflops, bandwidthGBps));
   const sum = (values: ArrayLike<number>, steps: readonly number[]) => steps.reduce((s, i) => s + values[i]!, 0);
   const all = plan.wire.steps.map((_, i) => i);
   const total = sum(nanoseconds, all);

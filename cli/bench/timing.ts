@@ -1,4 +1,5 @@
-// Repeated measurements: the best counts, since whatever else the machine does can only make a run slower.
+// Repeated measurements: the best counts, since whatever else the machine does can only make a run slower. And what a
+// machine allows.
 
 import { native } from '../../src/native.js';
 
@@ -34,6 +35,13 @@ export class Peak {
     return (100 * gflops) / this.gflops;
   }
 }
+
+/**
+ * Nanoseconds that the roofline allows (Williams et al. 2009): for the arithmetic at the FMA peak, or for moving the
+ * operands at the memory's bandwidth, whichever takes longer. GFLOP/s and GB/s are operations and bytes a nanosecond.
+ */
+export const rooflineTime = (flops: number, bytes: number, gflops: number, bandwidthGBps: number): number =>
+  Math.max(flops / gflops, bytes / bandwidthGBps);
 
 /** Numbers that look like activations, the same in every run. */
 export function noise(length: number): Float32Array {

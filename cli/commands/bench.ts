@@ -131,9 +131,14 @@ const print = (ui: Ui, found: Bench): void => ('kernels' in found ? printKernels
 
 function printKernels(ui: Ui, found: KernelBench): void {
   const { bold } = ui.colors;
-  ui.print(bold(`${found.isa}, ${found.threads} threads, FMA peak ${found.peakGflops.toFixed(1)} GFLOP/s`));
-  const lines = found.kernels.map(k => [k.op, k.shape, k.pass, k.gflops.toFixed(1), k.percentOfPeak.toFixed(1)]);
-  for (const line of table([['op', 'shape', 'pass', 'GFLOP/s', '% of peak'], ...lines], bold)) ui.print(line);
+  const { isa, threads, peakGflops, bandwidthGBps } = found;
+  const machine = `FMA peak ${peakGflops.toFixed(1)} GFLOP/s, memory ${bandwidthGBps.toFixed(1)} GB/s`;
+  ui.print(bold(`${isa}, ${threads} threads, ${machine}`));
+  const lines = found.kernels.map(({ op, shape, pass, gflops, percentOfPeak, percentOfRoofline }) => [
+    ...[op, shape, pass, ...[gflops, percentOfPeak, percentOfRoofline].map(n => n.toFixed(1))],
+  ]);
+  const head = ['op', 'shape', 'pass', 'GFLOP/s', '% of peak', '% of roofline'];
+  for (const line of table([head, ...lines], bold)) ui.print(line);
 }
 
 function printModel(ui: Ui, found: ModelBench): void {

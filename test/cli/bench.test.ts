@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { type Bench, compare, readBench } from '../../cli/bench/compare.js';
-import type { KernelBench } from '../../cli/bench/kernels.js';
+import { type KernelBench, type KernelRow, placeOf } from '../../cli/bench/kernels.js';
 import type { ModelBench } from '../../cli/bench/model.js';
 import { bytesOf, type ProfileRow } from '../../cli/bench/profile.js';
 import { fixed, Graph, rows } from '../../src/graph/graph.js';
@@ -42,11 +42,11 @@ const model: ModelBench = {
 };
 
 const kernels: KernelBench = {
-  ...{ isa: 'scalar', threads: 1, exact: false, batchSize: 4, peakGflops: 8 },
+  ...{ isa: 'scalar', threads: 1, exact: false, batchSize: 4, peakGflops: 8, bandwidthGBps: 10 },
   kernels: [
-    { op: 'conv2d', pass: 'forward', shape: '4x8x8x16 3x3 16', gflops: 4, percentOfPeak: 50 },
-    { op: 'linear', pass: 'forward', shape: '9x1x1x9 1x1 9', gflops: 6, percentOfPeak: 75 },
-  ],
+    { op: 'conv2d', shape: '4x8x8x16 3x3 16', gflops: 4, percentOfPeak: 50 },
+    { op: 'linear', shape: '9x1x1x9 1x1 9', gflops: 6, percentOfPeak: 75 },
+  ].map(k => ({ ...k, pass: 'forward', intensity: 8, percentOfRoofline: k.percentOfPeak }) as KernelRow),
 };
 
 describe('bench --model', () => {
@@ -98,6 +98,33 @@ describe('bench --model', () => {
     const { plan } = new Program(graph, { batch: 2, store, threads: 1 });
     const image = 2 * 4 * 4 * 8 * 4;
     expect(bytesOf(plan)).toEqual([3 * image, 2 * image, 3 * 40]);
+  });
+});
+
+describe('bench --kernels', () => {
+  test('each kernel in its passes, beside the peak and the roofline', async () => {
+    const line = 'bench --kernels --batch-size 1 --repeats 1 --threads 2 --exact --json';
+    const found: KernelBench = JSON.parse(await run(line));
+    expect(found).toMatchObject({ threads: 2, batchSize: 1, exact: true });
+    const { kernels, peakGflops, bandwidthGBps } = found;
+    const shapes = (op: string) => [...new Set(kernels.filter(k => k.op === op).map(k => k.shape))];
+    expect(shapes('conv2d')).toEqual(
+      expect.arrayContaining(['1x32x32x64 3x3 64', '1x32x32x64 3x3 128 stride 2', '8x224x224x3 7x7 64 stride 2']),
+    );
+    expect(shapes('grouped')).toEqual(['1x32x32x128 3x3 128 groups 32']);
+    expect(shapes('depthwise')).toEqual([...['1x32x32x64 3x3 64', '1x32x32x64 3x3 64 stride 2', '1x32x32x64 5x5 64']]);
+    expect(kernels.filter(k => k.shape.includes('7x7')).map(k => k.pass)).toEqual(['forward', 'weight_gradient']);
+    for (const [place, { gflops, percentOfPeak, percentOfRoofline }] of kernels.entries()) {
+      expect(percentOfPeak).toBeCloseTo((100 * gflops) / peakGflops, 6);
+      expect(percentOfRoofline).toBeGreaterThanOrEqual(percentOfPeak * (1 - 1e-9));
+      expect(placeOf(kernels[place]!)).toBeGreaterThanOrEqual(placeOf(kernels[Math.max(0, place - 1)]!));
+    }
+    const [depthwise] = kernels.filter(k => k.op === 'depthwise');
+    // Two operations a weight and output, beside an input and an output of 32×32×64 and the weights of 3×3×64.
+    const intensity = (2 * 32 * 32 * 64 * 9) / (4 * (2 * 32 * 32 * 64 + 9 * 64));
+    expect(depthwise!.intensity).toBeCloseTo(intensity, 9);
+    const attainable = Math.min(peakGflops, intensity * bandwidthGBps);
+    expect(depthwise!.percentOfRoofline).toBeCloseTo((100 * depthwise!.gflops) / attainable, 6);
   });
 });
 
