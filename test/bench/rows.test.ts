@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { readFastRuns } from './fast-runs.js';
 import { readInputRows } from './input-rows.js';
+import { readKernelResults } from './kernel-rows.js';
 import { readProfiles } from './profile-rows.js';
 import { readComparisons } from './results.js';
 import { byMachine, type Machine, machineName, rowsFile } from './rows.js';
@@ -44,6 +45,7 @@ test.each<[string, () => readonly Machine[]]>([
   ['profiles', readProfiles],
   ['input', readInputRows],
   ['fast runs', readFastRuns],
+  ['kernels', readKernelResults],
 ])('what is recorded names its machine: %s', (_, read) => {
   for (const { cpu, isa, threads } of read()) {
     expect([typeof cpu, typeof isa, typeof threads]).toEqual(['string', 'string', 'number']);

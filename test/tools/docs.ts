@@ -11,6 +11,7 @@ import { allNetworks } from '../../src/zoo/zoo.js';
 import { chartSvg } from '../bench/chart.js';
 import { fastTable, readFastRuns } from '../bench/fast-runs.js';
 import { inputTable, readInputRows } from '../bench/input-rows.js';
+import { kernelTable, readKernelResults } from '../bench/kernel-rows.js';
 import { profileTable, readProfiles } from '../bench/profile-rows.js';
 import { readComparisons } from '../bench/results.js';
 import { benchmarkTables } from '../bench/tables.js';
@@ -126,6 +127,7 @@ const generated: Record<string, () => string | Promise<string>> = {
   profiles: () => profileTable(readProfiles()),
   fast: () => fastTable(readFastRuns()),
   input: () => inputTable(readInputRows()),
+  kernels: () => kernelTable(readKernelResults()),
 };
 
 /** Files that are generated as a whole. */
