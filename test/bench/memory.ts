@@ -1,48 +1,42 @@
-// What a training says that it needs beside what it takes: `npm run bench:memory -- [MODEL…]`. Each network in a fresh
-// process: two steps and an evaluation on noise. "Engine" is what its buffers took at most, "process" what the resident
-// memory rose to above that before the model was built. --checkpoint-activations: the same with it, and the times.
+// What trainings say that they need beside what they take: `npm run bench:memory -- [NETWORK…]` trains the networks that
+// are compared with peers, each in a fresh process (three steps and an evaluation on noise), and records the figures in
+// docs/memory.json.
 
-import { spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { promisify } from 'node:util';
+import { Command } from 'commander';
 import { noise } from '../../cli/bench/timing.js';
+import { Ui } from '../../cli/ui.js';
+import { choice, option, text, whole } from '../../cli/values.js';
+import { DlcourseError } from '../../src/errors.js';
 import { native } from '../../src/native.js';
 import { Store } from '../../src/runtime/program.js';
 import { ArraySource } from '../../src/train/inputs.js';
 import { makeRecipe } from '../../src/train/recipe.js';
 import { Training } from '../../src/train/training.js';
-import { buildNetwork } from '../../src/zoo/zoo.js';
-import { table } from '../tools/markdown.js';
+import { buildNetwork, type Form } from '../../src/zoo/zoo.js';
+import { keepMemoryRow, type MemoryTrial } from './memory-rows.js';
+import { digits, machine, stamp } from './rows.js';
+import { type Subject, subjectsOf } from './subjects.js';
 
-/** Network, side of the pictures, batch size. */
-type Subject = readonly [string, number, number];
-
-const small = [
-  ...['resnet20', 'resnet18', 'preact_resnet18', 'se_resnet18', 'vgg16_bn', 'googlenet', 'densenet121'],
-  ...['resnext29_2x64d', 'dpn26', 'mobilenet_v1', 'mobilenet_v2', 'shufflenet_v2_x1_0'],
-].map((name): Subject => [name, 32, 64]);
-const large = [
-  ...['alexnet', 'vgg16', 'googlenet', 'resnet50', 'squeezenet1_1', 'densenet121', 'resnext50_32x4d', 'se_resnet50'],
-  ...['xception', 'mobilenet_v2', 'shufflenet_v1_g3', 'nasnet_a_mobile'],
-].map((name): Subject => [name, 224, 16]);
-const subjects: readonly Subject[] = [...small, ['nasnet_a_cifar', 32, 32], ...large];
-
-interface Trial {
-  stated: number;
-  engine: number;
-  process: number;
-  seconds: number;
+interface Options {
+  readonly form?: Form;
+  readonly threads: number;
+  readonly checkpointActivations: boolean;
+  /** In a process of its own: the subject as JSON. */
+  readonly trial?: string;
 }
 
-async function trial([name, side, batchSize]: Subject, checkpointActivations: boolean): Promise<Trial> {
-  const classes = side > 64 ? 1000 : 10;
-  const size = side * side * 3;
-  const labels = Int32Array.from({ length: batchSize }, (_, i) => i % classes);
-  const source = new ArraySource(noise(batchSize * size), [side, side, 3], labels);
+async function trial({ network, form, input, classes, batch }: Subject, options: Options): Promise<MemoryTrial> {
+  const { threads, checkpointActivations } = options;
+  const [height, width, channels] = input;
+  const labels = Int32Array.from({ length: batch }, (_, i) => i % classes);
+  const source = new ArraySource(noise(batch * height * width * channels), [height, width, channels], labels);
   native();
   const before = process.memoryUsage.rss();
-  const model = await buildNetwork(name, [side, side, 3], classes, { auxiliary: true });
-  const recipe = makeRecipe({ batchSize, epochs: 3, lr: 1e-4, checkpointActivations });
+  const model = await buildNetwork(network, [height, width, channels], classes, { form, auxiliary: true });
+  const recipe = makeRecipe({ batchSize: batch, epochs: 3, lr: 1e-4, threads, checkpointActivations });
   const training = new Training({ model, store: new Store(), recipe, train: source, test: source });
   let seconds = Number.POSITIVE_INFINITY;
   for (let i = 0; i < 3; i++) {
@@ -56,46 +50,54 @@ async function trial([name, side, batchSize]: Subject, checkpointActivations: bo
     stated: training.memoryBytes,
     engine: native().info().peakBytes,
     process: process.resourceUsage().maxRSS * 1024 - before,
-    seconds,
+    seconds: digits(seconds),
   };
 }
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { trial: { type: 'string' }, 'checkpoint-activations': { type: 'boolean', default: false } },
-});
+async function apart(subject: Subject, { threads, checkpointActivations }: Options): Promise<MemoryTrial> {
+  const args = ['--trial', JSON.stringify(subject), '--threads', `${threads}`];
+  if (checkpointActivations) args.push('--checkpoint-activations');
+  const { stdout } = await promisify(execFile)(process.execPath, [fileURLToPath(import.meta.url), ...args]);
+  return JSON.parse(stdout) as MemoryTrial;
+}
 
-if (values.trial !== undefined) {
-  const found = await trial(JSON.parse(values.trial) as Subject, values['checkpoint-activations']);
-  console.log(JSON.stringify(found));
-} else {
-  const mebibytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(0);
-  const ratio = (a: number, b: number): string => (a / b).toFixed(3);
-  const run = (subject: Subject, ...flags: string[]): Trial => {
-    const args = [fileURLToPath(import.meta.url), '--trial', JSON.stringify(subject), ...flags];
-    const { status, stdout } = spawnSync(process.execPath, args, {
-      stdio: ['ignore', 'pipe', 'inherit'],
-      encoding: 'utf8',
+async function run(names: readonly string[], options: Options): Promise<void> {
+  if (options.trial !== undefined) {
+    console.log(JSON.stringify(await trial(JSON.parse(options.trial) as Subject, options)));
+    return;
+  }
+  const ui = new Ui();
+  const { threads, checkpointActivations } = options;
+  for (const subject of await subjectsOf(names, options.form)) {
+    const { network, form, input, batch } = subject;
+    const what = `${network}, ${batch} × ${input.join('×')}`;
+    ui.live(() => what, true);
+    const found = await apart(subject, options);
+    const { stated, process } = found;
+    keepMemoryRow({
+      ...machine(threads),
+      ...{ network, form, input, batch, checkpointActivations },
+      ...found,
+      ...stamp(),
     });
-    if (status !== 0) throw new Error(`${subject.join(' ')}: ended with ${status}`);
-    return JSON.parse(stdout) as Trial;
-  };
-  const rows = subjects
-    .filter(([name]) => positionals.length === 0 || positionals.includes(name))
-    .map(subject => {
-      const [name, side, batchSize] = subject;
-      const usual = run(subject);
-      const line = [name, `${batchSize} × ${side}²`, mebibytes(usual.stated), mebibytes(usual.engine)];
-      line.push(ratio(usual.stated, usual.engine), mebibytes(usual.process), ratio(usual.stated, usual.process));
-      if (values['checkpoint-activations']) {
-        const less = run(subject, '--checkpoint-activations');
-        line.push(mebibytes(less.stated), ratio(less.stated, usual.stated), ratio(less.stated, less.process));
-        line.push(ratio(less.seconds, usual.seconds));
-      }
-      console.error(line.join('  '));
-      return line;
-    });
-  const head = ['network', 'batch', 'stated MiB', 'engine MiB', 'stated / engine', 'process MiB', 'stated / process'];
-  if (values['checkpoint-activations']) head.push('with checkpoints', 'of usual', 'stated / process', 'time');
-  console.log(table(head, rows));
+    const [said, taken] = [stated, process].map(bytes => (bytes / 2 ** 20).toFixed(0));
+    ui.print(`${what}: ${said} MiB stated, ${taken} taken`);
+  }
+  ui.print('now: npm run docs');
+}
+
+try {
+  await new Command('bench:memory')
+    .description('Compares the memory that trainings state with what they take, and records it in docs/memory.json.')
+    .argument('[models...]', 'networks (default: those of docs/benchmarks.md)')
+    .addOption(option('--form <name>', 'only cifar or imagenet', choice(['cifar', 'imagenet'])))
+    .addOption(option('--threads <n>', 'threads', whole(1, 1024), 2))
+    .option('--checkpoint-activations', 'train with less memory, in more time; recorded in rows of their own', false)
+    .addOption(option('--trial <subject>', 'one training, in this process', text).hideHelp())
+    .action(run)
+    .parseAsync();
+} catch (error) {
+  if (!(error instanceof DlcourseError)) throw error;
+  console.error(error.message);
+  process.exit(error.exitStatus);
 }

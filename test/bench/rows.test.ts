@@ -7,6 +7,7 @@ import { expect, test } from '@jest/globals';
 import { readFastRuns } from './fast-runs.js';
 import { readInputRows } from './input-rows.js';
 import { readKernelResults } from './kernel-rows.js';
+import { readMemoryRows } from './memory-rows.js';
 import { readProfiles } from './profile-rows.js';
 import { readComparisons } from './results.js';
 import { byMachine, type Machine, machineName, rowsFile } from './rows.js';
@@ -46,6 +47,7 @@ test.each<[string, () => readonly Machine[]]>([
   ['input', readInputRows],
   ['fast runs', readFastRuns],
   ['kernels', readKernelResults],
+  ['memory', readMemoryRows],
 ])('what is recorded names its machine: %s', (_, read) => {
   for (const { cpu, isa, threads } of read()) {
     expect([typeof cpu, typeof isa, typeof threads]).toEqual(['string', 'string', 'number']);

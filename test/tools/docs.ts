@@ -12,6 +12,7 @@ import { chartSvg } from '../bench/chart.js';
 import { fastTable, readFastRuns } from '../bench/fast-runs.js';
 import { inputTable, readInputRows } from '../bench/input-rows.js';
 import { kernelTable, readKernelResults } from '../bench/kernel-rows.js';
+import { memoryTable, readMemoryRows } from '../bench/memory-rows.js';
 import { profileTable, readProfiles } from '../bench/profile-rows.js';
 import { readComparisons } from '../bench/results.js';
 import { benchmarkTables } from '../bench/tables.js';
@@ -128,6 +129,7 @@ const generated: Record<string, () => string | Promise<string>> = {
   fast: () => fastTable(readFastRuns()),
   input: () => inputTable(readInputRows()),
   kernels: () => kernelTable(readKernelResults()),
+  memory: () => memoryTable(readMemoryRows()),
 };
 
 /** Files that are generated as a whole. */
