@@ -11,6 +11,7 @@ import { readMemoryRows } from './memory-rows.js';
 import { readProfiles } from './profile-rows.js';
 import { readComparisons } from './results.js';
 import { byMachine, type Machine, machineName, rowsFile } from './rows.js';
+import { readStartupRows } from './startup-rows.js';
 
 interface Row extends Machine {
   readonly what: string;
@@ -48,6 +49,7 @@ test.each<[string, () => readonly Machine[]]>([
   ['fast runs', readFastRuns],
   ['kernels', readKernelResults],
   ['memory', readMemoryRows],
+  ['commands', readStartupRows],
 ])('what is recorded names its machine: %s', (_, read) => {
   for (const { cpu, isa, threads } of read()) {
     expect([typeof cpu, typeof isa, typeof threads]).toEqual(['string', 'string', 'number']);

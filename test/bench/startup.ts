@@ -1,51 +1,160 @@
-// How long commands take from the shell, beside Node that does nothing: `npm run bench:startup`. Every trial is a fresh
-// process, files are warm. Peers are any other commands: `npm run bench:startup -- --peer "python startup_torch.py …"`.
+// How long commands take from the shell, `dlcourse predict` beside others that do the same, and beside Node that does
+// nothing: `npm run bench:startup`. Every trial is a fresh process, files are warm. The figures go to docs/startup.json.
 
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import sharp from 'sharp';
 import { summarise } from '../../cli/bench/timing.js';
-import { packageRoot } from '../../src/native.js';
-import { table } from '../tools/markdown.js';
+import { Ui } from '../../cli/ui.js';
+import { option, text, whole } from '../../cli/values.js';
+import { DlcourseError } from '../../src/errors.js';
+import type { LayoutName } from '../../src/io/layouts/layout.js';
+import { exportModel } from '../../src/models/export.js';
+import { type LoadedModel, loadModel } from '../../src/models/file.js';
+import { native, packageRoot } from '../../src/native.js';
+import type { Input } from '../parity/pair.js';
+import { interpreter, Python } from '../parity/python.js';
+import { digits, machine, stamp } from './rows.js';
+import { type CommandTimes, keepStartupRow, timesTable } from './startup-rows.js';
+
+interface Options {
+  readonly weights: string;
+  readonly picture: string;
+  readonly trials: number;
+  readonly threads: number;
+  readonly torch: boolean;
+  /** The folder that has onnxruntime-node. */
+  readonly onnxruntime?: string;
+}
+
+interface Timed {
+  readonly name: string;
+  readonly line: readonly string[];
+  /** Whether it must give the answer of `dlcourse predict`. */
+  readonly predicts?: boolean;
+}
 
 const root = packageRoot();
-const { values } = parseArgs({
-  options: {
-    weights: { type: 'string', default: join(root, 'datasets', 'weights', 'cifar10-resnet20.safetensors') },
-    picture: { type: 'string', default: join(root, 'docs', 'stickers.webp') },
-    trials: { type: 'string', default: '20' },
-    peer: { type: 'string', multiple: true, default: [] },
-  },
-});
-
+const shipped = join(root, 'datasets', 'weights', 'cifar10-resnet20.safetensors');
+const drawing = join(root, 'docs', 'stickers.webp');
 const cli = join(root, 'dist', 'cli', 'index.js');
-const commands: [string, string[]][] = [
-  ['node, nothing', [process.execPath, '-e', '0']],
-  ['dlcourse --help', [process.execPath, cli, '--help']],
-  ['dlcourse predict', [process.execPath, cli, 'predict', values.picture, '--weights', values.weights]],
-  ...values.peer.map((peer): [string, string[]] => [peer, peer.split(' ')]),
-];
+const torchProgram = join(root, 'test/bench/startup_torch.py');
+const onnxProgram = fileURLToPath(new URL('startup_onnxruntime.js', import.meta.url));
 
-/** Milliseconds of one run. Throws when it fails: its time would mean nothing. */
-function time([program, ...args]: string[]): number {
+/** Milliseconds and output of one run. Throws when it fails: its time would mean nothing. */
+function time([program, ...args]: readonly string[], threads: number): { elapsed: number; stdout: string } {
+  // Reading more certificates takes every Node longer to start, whatever it does then.
+  const { NODE_EXTRA_CA_CERTS: _, ...inherited } = process.env;
+  const env = { ...inherited, DLCOURSE_THREADS: `${threads}`, OMP_NUM_THREADS: `${threads}` };
   const begin = performance.now();
-  const { status, stderr } = spawnSync(program!, args, { stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(program!, args, { env, encoding: 'utf8' });
   const elapsed = performance.now() - begin;
   if (status !== 0) throw new Error(`${program} ${args.join(' ')}: ended with ${status}\n${stderr}`);
-  return elapsed;
+  return { elapsed, stdout };
 }
 
-for (const [, command] of commands) time(command);
-// Interleaved, so that what else the machine does meets all of them.
-const times = commands.map((): number[] => []);
-for (let trial = 0; trial < Number(values.trials); trial++) {
-  commands.forEach(([, command], i) => {
-    times[i]!.push(time(command));
-  });
+/** Writes what the peers load into the folder, and returns PyTorch's version. */
+async function makeModels(loaded: LoadedModel, folder: string): Promise<string> {
+  const { model, card } = loaded;
+  const weights = join(folder, 'weights.pth');
+  const { form } = await exportModel(weights, loaded, { format: 'pytorch' });
+  if (!form) throw new Error(`${model.name}: expected a network of the zoo, for only those are known to the peers`);
+  const python = new Python();
+  try {
+    const network = { network: model.name, form };
+    const { layout } = await python.ask<{ layout: LayoutName | 'own' }>({ asked: 'shapes', ...network });
+    const names = layout === 'own' ? 'dlcourse' : layout;
+    const { background } = await exportModel(weights, loaded, { format: 'pytorch', layout: names });
+    const classes = [...(background ? ['background'] : []), ...card.classes];
+    const { preprocessing } = card;
+    writeFileSync(join(folder, 'card.json'), JSON.stringify({ classes, preprocessing }));
+    const size = { classes: classes.length, side: model.inputShape()[0] };
+    return (await python.ask<{ torch: string }>({ asked: 'export', ...network, ...size, folder })).torch;
+  } finally {
+    python.end();
+  }
 }
-const rows = commands.map(([name], i) => {
-  const { best, median, p95 } = summarise(times[i]!);
-  return [name, ...[median, best, p95].map(ms => ms.toFixed(0))];
-});
-console.log(`Node ${process.version}, ${values.trials} trials`);
-console.log(table(['command', 'median ms', 'best', '95 %'], rows));
+
+async function peers({ torch, onnxruntime, picture, threads }: Options, model: LoadedModel, folder: string) {
+  if (!torch && onnxruntime === undefined) return [];
+  const version = await makeModels(model, folder);
+  const timed: Timed[] = [];
+  const what = (name: string): string[] => [join(folder, name), join(folder, 'card.json'), picture];
+  if (torch) timed.push({ name: `PyTorch ${version}`, line: [interpreter(), torchProgram, ...what('model.pt')] });
+  if (onnxruntime !== undefined) {
+    const found = createRequire(join(resolve(onnxruntime), 'package.json'))('onnxruntime-node/package.json');
+    const line = [process.execPath, onnxProgram, ...what('model.onnx'), onnxruntime, `${threads}`];
+    timed.push({ name: `onnxruntime-node ${(found as { version: string }).version}`, line });
+  }
+  return timed.map(one => ({ ...one, predicts: true }));
+}
+
+async function run(options: Options): Promise<void> {
+  const { weights, picture, trials, threads } = options;
+  const ui = new Ui();
+  const folder = mkdtempSync(join(tmpdir(), 'dlcourse-startup-'));
+  try {
+    const loaded = await loadModel(weights);
+    const predict = [process.execPath, cli, 'predict', picture, '--weights', weights];
+    const timed: Timed[] = [
+      { name: '`node -e 0`', line: [process.execPath, '-e', '0'] },
+      { name: '`dlcourse --help`', line: [process.execPath, cli, '--help'] },
+      { name: '`dlcourse predict`', line: predict },
+      ...(await peers(options, loaded, folder)),
+    ];
+    const { images } = JSON.parse(time([...predict, '--json'], threads).stdout);
+    const { label } = images[0].predictions[0] as { label: string };
+    for (const { name, line, predicts } of timed) {
+      const { stdout } = time(line, threads);
+      if (predicts && !stdout.startsWith(`${label}  `))
+        throw new Error(`${name}: expected the answer '${label}', got '${stdout.split('\n')[0]}'`);
+    }
+    // Interleaved, so that what else the machine does meets all of them.
+    const times = timed.map((): number[] => []);
+    for (let trial = 0; trial < trials; trial++) {
+      ui.live(() => `trial ${trial + 1} of ${trials}`, true);
+      timed.forEach(({ line }, i) => {
+        times[i]!.push(time(line, threads).elapsed);
+      });
+    }
+    ui.clear();
+    const commands = timed.map(({ name }, i): CommandTimes => {
+      const { median, best, p95 } = summarise(times[i]!);
+      return { command: name, median: digits(median), best: digits(best), p95: digits(p95) };
+    });
+    const { width, height, format } = await sharp(picture).metadata();
+    keepStartupRow({
+      ...machine(threads),
+      ...{ network: loaded.model.name, input: loaded.model.inputShape() as unknown as Input },
+      ...{ picture: `${width}×${height} (${format})`, trials, node: process.version.slice(1), commands },
+      ...stamp(),
+    });
+    ui.print(timesTable(commands));
+    ui.print('now: npm run docs');
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+try {
+  await new Command('bench:startup')
+    .description('Measures commands from the shell, and records the figures in docs/startup.json.')
+    .addOption(option('--weights <file>', 'any that dlcourse predict takes', text).default(shipped, 'resnet20'))
+    .addOption(option('--picture <file>', 'what is predicted', text).default(drawing, 'docs/stickers.webp'))
+    .addOption(option('--trials <n>', 'processes of each command', whole(1, 10_000), 20))
+    .addOption(option('--threads <n>', 'threads', whole(1, 1024), native().info().hardwareThreads))
+    .option('--torch', 'beside it the same in Python with PyTorch', false)
+    .addOption(option('--onnxruntime <folder>', 'and with onnxruntime-node, installed in this folder', text))
+    .addHelpText('after', '\nBoth peers take the Python of docs/benchmarks.md, which converts the weights.')
+    .action(run)
+    .parseAsync();
+} catch (error) {
+  if (!(error instanceof DlcourseError)) throw error;
+  console.error(error.message);
+  process.exit(error.exitStatus);
+}

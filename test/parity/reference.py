@@ -6,6 +6,7 @@ Reads requests, one JSON a line, and answers each with one JSON a line; python.t
 import json
 import pathlib
 import sys
+import warnings
 
 import torch
 import torch.nn.functional as F
@@ -179,10 +180,25 @@ def shapes(table, network, form):
         return {"layout": r.layout, "shapes": {n: list(t.shape) for n, t in r.state(r.build(r.classes)).items()}}
 
 
+def export(table, network, form, classes, side, folder):
+    """Writes the network with the weights of weights.pth as model.pt (TorchScript) and model.onnx."""
+    r, folder = table[network, form], pathlib.Path(folder)
+    model = r.build(classes, side).eval()
+    state = torch.load(folder / "weights.pth", weights_only=True)
+    counted = lambda name: name.endswith("num_batches_tracked")
+    model.load_state_dict({n: t if counted(n) else state[r.key(n)] for n, t in model.state_dict().items()})
+    x = torch.zeros(1, r.channels, side, side)
+    # TorchScript is what loads without the network's code; that it is deprecated is known.
+    warnings.simplefilter("ignore")
+    torch.jit.freeze(torch.jit.trace(model, x)).save(str(folder / "model.pt"))
+    torch.onnx.export(model, (x,), str(folder / "model.onnx"), dynamo=False, input_names=["x"], output_names=["y"])
+    return {"torch": torch.__version__}
+
+
 def main():
     torch.set_num_threads(1)
     table = all_references()
-    asks = {"answer": answer, "rounding": last_rounding, "golden": golden, "shapes": shapes}
+    asks = {"answer": answer, "rounding": last_rounding, "golden": golden, "shapes": shapes, "export": export}
     for line in sys.stdin:
         request = json.loads(line)
         asked = request.pop("asked")

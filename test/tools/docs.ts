@@ -15,6 +15,7 @@ import { kernelTable, readKernelResults } from '../bench/kernel-rows.js';
 import { memoryTable, readMemoryRows } from '../bench/memory-rows.js';
 import { profileTable, readProfiles } from '../bench/profile-rows.js';
 import { readComparisons } from '../bench/results.js';
+import { readStartupRows, startupTable } from '../bench/startup-rows.js';
 import { benchmarkTables } from '../bench/tables.js';
 import { parityTable, readResults } from '../parity/results.js';
 import { curvesTable, readCurves } from './learning-curves.js';
@@ -130,6 +131,7 @@ const generated: Record<string, () => string | Promise<string>> = {
   input: () => inputTable(readInputRows()),
   kernels: () => kernelTable(readKernelResults()),
   memory: () => memoryTable(readMemoryRows()),
+  startup: () => startupTable(readStartupRows()),
 };
 
 /** Files that are generated as a whole. */
