@@ -4,7 +4,7 @@
 namespace dl {
 namespace {
 
-enum class Algorithm { direct, depthwise, winograd };
+enum class Algorithm { direct, depthwise, joined, winograd };
 
 /// Whether Winograd's transforms cost less than the multiply-adds that they save. Costs are in multiply-adds
 /// of a vector lane, at the shares of the peak that the products reach.
@@ -24,6 +24,7 @@ bool winograd_pays(const Conv2dShape& s, int64_t height, int64_t width) {
 
 Algorithm choose(const Conv2dShape& shape, int64_t height, int64_t width) {
   if (has_small_groups(shape)) return Algorithm::depthwise;
+  if (joined_groups(shape) > 1) return Algorithm::joined;
   if (!shape.attributes.exact && has_winograd_form(shape) && winograd_pays(shape, height, width))
     return Algorithm::winograd;
   return Algorithm::direct;
@@ -42,6 +43,8 @@ std::unique_ptr<Convolution> make_convolution(const ConvolutionSpec& spec) {
   switch (choose(s, spec.backward ? s.ih : s.oh, spec.backward ? s.iw : s.ow)) {
     case Algorithm::depthwise:
       return make_depthwise_convolution(spec);
+    case Algorithm::joined:
+      return make_joined_convolution(spec);
     case Algorithm::winograd:
       return make_winograd_convolution(spec);
     case Algorithm::direct:
@@ -54,6 +57,8 @@ std::unique_ptr<WeightGradient> make_weight_gradient(const WeightGradientSpec& s
   switch (choose(spec.shape, spec.shape.oh, spec.shape.ow)) {
     case Algorithm::depthwise:
       return make_depthwise_weight_gradient(spec);
+    case Algorithm::joined:
+      return make_joined_weight_gradient(spec);
     case Algorithm::winograd:
       return make_winograd_weight_gradient(spec);
     case Algorithm::direct:

@@ -158,6 +158,11 @@ inline bool has_small_groups(const Conv2dShape& shape) {
 /// Only for shapes with small groups.
 std::unique_ptr<Convolution> make_depthwise_convolution(const ConvolutionSpec& spec);
 
+/// How many groups of few channels are computed as one; 1 where groups are computed each by itself.
+int64_t joined_groups(const Conv2dShape& shape);
+/// Only for shapes whose groups are joined.
+std::unique_ptr<Convolution> make_joined_convolution(const ConvolutionSpec& spec);
+
 /// dw [kh, kw, ic / groups, oc] and optionally db [oc].
 class WeightGradient {
  public:
@@ -193,5 +198,7 @@ std::unique_ptr<WeightGradient> make_direct_weight_gradient(const WeightGradient
 std::unique_ptr<WeightGradient> make_winograd_weight_gradient(const WeightGradientSpec& spec);
 /// Only for shapes with small groups.
 std::unique_ptr<WeightGradient> make_depthwise_weight_gradient(const WeightGradientSpec& spec);
+/// Only for shapes whose groups are joined.
+std::unique_ptr<WeightGradient> make_joined_weight_gradient(const WeightGradientSpec& spec);
 
 }  // namespace dl

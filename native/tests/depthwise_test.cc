@@ -1,4 +1,4 @@
-// Convolutions with groups of 1, 4 and 8 channels against plain loops in double: every path of the kernels
+// Convolutions with groups of 1 to 12 channels against plain loops in double: every path of the kernels
 // that the nets take, and the awkward shapes between them. (What all convolutions share is in conv_test.cc.)
 #include <algorithm>
 #include <cmath>
@@ -38,7 +38,8 @@ const Case kCases[] = {
 
 ConvShape shape_of(const Case& c, int64_t group) {
   // Depthwise, the channels need not be a multiple of anything.
-  const int64_t channels = group == 1 && c.channels > 8 ? c.channels - 3 : c.channels;
+  const int64_t channels =
+      group == 1 && c.channels > 8 ? c.channels - 3 : std::max<int64_t>(1, c.channels / group) * group;
   return {.n = c.n,
           .ih = c.h,
           .iw = c.w,
@@ -65,11 +66,13 @@ Attributes attributes(const ConvShape& s) {
           {"exact", false}};
 }
 
-/// Calls body(shape, x, w, y) for every case and group size.
+/// Calls body(shape, x, w, y) for every case and group size of the kernels, and one size of groups that are
+/// joined: one after the other, so that all meet several cases.
 template <class Body>
 void for_each_case(Body body) {
+  constexpr int64_t kJoined[] = {3, 6, 2, 12, 5};
   for (const Case& c : kCases)
-    for (int64_t group : {1, 4, 8}) {
+    for (int64_t group : {int64_t{1}, int64_t{4}, int64_t{8}, kJoined[(&c - kCases) % 5]}) {
       Context context(text(c.name, ", groups of ", group));
       const ConvShape s = shape_of(c, group);
       body(s, random(batch({s.n, s.ih, s.iw, s.ic}), 1), random(fixed({s.kh, s.kw, group, s.oc}), 2),

@@ -44,7 +44,7 @@ function train(args: readonly string[], milliseconds?: number): Promise<Ended> {
 
 /** Fresh runs save after every step, and augment, drop and shuffle. */
 const fresh = (folder: string): string[] => [
-  ...['--data', data, '--model', 'lenet5', '--epochs', '5', '--batch-size', '6', '--lr', '0.02', '--seed', '7'],
+  ...['--data', data, '--model', 'resnet20', '--epochs', '5', '--batch-size', '6', '--lr', '0.02', '--seed', '7'],
   ...['--augment', 'crop=2,flip,cutout=0.3', '--ema', '0.9', '--save-every', '1', '--out', folder, '-q'],
 ];
 

@@ -38,6 +38,7 @@ import { makeRecipe, type Recipe } from '../../src/train/recipe.js';
 import { defaultSchedule } from '../../src/train/schedule.js';
 import { slotName } from '../../src/train/step.js';
 import { Training, type TrainingSetup } from '../../src/train/training.js';
+import { buildNetwork } from '../../src/zoo/zoo.js';
 
 const input = [8, 8, 3] as const;
 const CLASSES = 4;
@@ -146,6 +147,24 @@ describe('identity', () => {
         results.push({ losses: await steps(one.training, 20), content: content(one) });
       }
       expect(new Set(results[0]!.losses).size).toBe(20);
+      for (const other of results.slice(1)) expect(other).toEqual(results[0]);
+    },
+  );
+
+  // Between them: Winograd and direct convolutions, groups of every kind, norms fused both ways, concatenations.
+  test.each(['resnet20', 'preact_resnet18', 'densenet_cifar', 'mobilenet_v2', 'shufflenet_v2_x0_5', 'dpn26'])(
+    'of %s, too',
+    async name => {
+      const real = await buildNetwork(name, [16, 16, 3], CLASSES, { form: 'cifar' });
+      const results = [];
+      for (const threads of [1, 2, 3]) {
+        const one = training(
+          { ...recipe, batchSize: 12, threads },
+          { model: real, train: pictures(30, 'crop=2,flip', 16) },
+        );
+        results.push({ losses: await steps(one.training, 3), content: content(one) });
+      }
+      expect(new Set(results[0]!.losses).size).toBe(3);
       for (const other of results.slice(1)) expect(other).toEqual(results[0]);
     },
   );
@@ -375,16 +394,20 @@ describe('resume', () => {
     lookahead: 0.7,
     patience: 0,
   } as const;
-  const fresh = () =>
-    training(given, {
-      train: pictures(27, 'crop,flip,mixup'),
-      test: pictures(13, 'none'),
-      classes: ['a', 'b', 'c', 'd'],
-    });
+  const fresh = (other: Partial<Recipe> = {}, setup: Partial<TrainingSetup> = {}, side = 8) =>
+    training(
+      { ...given, ...other },
+      {
+        train: pictures(27, 'crop,flip,mixup', side),
+        test: pictures(13, 'none', side),
+        classes: ['a', 'b', 'c', 'd'],
+        ...setup,
+      },
+    );
   const options = (history: EpochRecord[]) => ({ history, patience: 0, evaluate: true });
 
-  // 27 samples in batches of 8: four steps an epoch, twelve in all.
-  test.each([1, 3, 4, 5, 8, 11])('after step %d goes on as if nothing had happened', async stop => {
+  /** Stops `fresh()` at a step, saves it, and goes on with `other()`: it ends as one that did not stop. */
+  async function goesOn(stop: number, fresh: () => ReturnType<typeof training>, other = fresh): Promise<void> {
     const whole = fresh();
     const expected: EpochRecord[] = [];
     for await (const _ of trainLoop(whole.training, options(expected)));
@@ -403,7 +426,7 @@ describe('resume', () => {
       };
       const card = { format: FORMAT, model: model.config, classes: ['a', 'b', 'c', 'd'] };
       const { path: file } = await saveCheckpoint(generations, first.training, first.store, card, record);
-      const second = fresh();
+      const second = other();
       const read = await readCheckpoint(file);
       await restoreCheckpoint(file, second.training, second.store, read.record.position);
       expect(content(second)).toEqual(content(first));
@@ -415,6 +438,42 @@ describe('resume', () => {
       return;
     }
     throw new Error('never stopped');
+  }
+
+  // 27 samples in batches of 8: four steps an epoch, twelve in all.
+  test.each([1, 3, 4, 5, 8, 11])('after step %d goes on as if nothing had happened', stop =>
+    goesOn(stop, () => fresh()),
+  );
+
+  const fast: Partial<Recipe> = {
+    ...{
+      optimizer: 'sgd' as const,
+      nesterov: true,
+      lr: 0.02,
+      schedule: { ...defaultSchedule, name: 'triangular' as const },
+      labelSmoothing: 0.2,
+    },
+    ...{ biasLr: 64, lookahead: 0.9, testCrops: 2 },
+  };
+  test.each<[string, string, Partial<Recipe>, Partial<Recipe>]>([
+    ['Winograd convolutions, as the fast recipe trains', 'resnet20', fast, {}],
+    ['depthwise convolutions', 'mobilenet_v2', {}, {}],
+    ['other threads', 'resnet20', { threads: 2 }, { threads: 1 }],
+    ['activations recomputed from there on', 'resnet20', {}, { checkpointActivations: true }],
+    [
+      'activations recomputed until then',
+      'densenet_cifar',
+      { checkpointActivations: true },
+      { checkpointActivations: false },
+    ],
+  ])('with %s', async (_, name, recipe, changed) => {
+    const real = await buildNetwork(name, [16, 16, 3], CLASSES, { form: 'cifar' });
+    const train = () => pictures(27, 'crop=2,reflect,alternate', 16);
+    await goesOn(
+      5,
+      () => fresh(recipe, { model: real, train: train() }, 16),
+      () => fresh({ ...recipe, ...changed }, { model: real, train: train() }, 16),
+    );
   });
 });
 
