@@ -177,6 +177,20 @@ export function readers(graph: Graph): Map<Value, Node[]> {
   return map;
 }
 
+/** How often each value is used: by nodes, as an output or as a guard. */
+export function countUses(graph: Graph): Map<Value, number> {
+  const uses = new Map<Value, number>();
+  const used = [...graph.nodes.flatMap(node => node.inputs), ...graph.outputs.values(), ...graph.guards.values()];
+  for (const value of used) uses.set(value, (uses.get(value) ?? 0) + 1);
+  return uses;
+}
+
+/** Puts `current(value)` wherever a value is used. */
+export function replaceUses(graph: Graph, current: (value: Value) => Value): void {
+  for (const node of graph.nodes) node.inputs = node.inputs.map(current);
+  for (const map of [graph.outputs, graph.guards]) for (const [name, value] of map) map.set(name, current(value));
+}
+
 /** One line a node, for tests and for people. */
 export function printGraph(graph: Graph): string {
   const name = (v: Value): string => (v.source.kind === 'node' ? `%${v.id}` : v.source.name);

@@ -1,7 +1,7 @@
 // Folding: a norm with constant statistics moves into the op whose result it reads, by scaling its weights. For graphs
 // that are evaluated only: folded ops have no gradient.
 
-import { type Graph, type Node, readers, type Value } from '../graph/graph.js';
+import { countUses, type Graph, type Node, replaceUses, type Value } from '../graph/graph.js';
 
 /**
  * Edits a graph, before `fuse`, so that activations and shortcuts behind a norm find the op that took it:
@@ -13,16 +13,15 @@ import { type Graph, type Node, readers, type Value } from '../graph/graph.js';
  * from the store alone, and again when its content changes.
  */
 export function foldNorms(graph: Graph): void {
-  const read = readers(graph);
-  const results = new Set([...graph.outputs.values(), ...graph.guards.values()]);
+  const uses = countUses(graph);
   /** What a node became; norms are gone. */
   const replaced = new Map<Node, Node | undefined>();
   const renamed = new Map<Value, Value>();
 
-  /** The op behind a value that has but one reader, through views of all its channels. */
+  /** The op behind a value that is used but once, through views of all its channels. */
   const producer = (value: Value): Node | undefined => {
     const { source } = value;
-    if (source.kind !== 'node' || read.get(value)!.length > 1 || results.has(value)) return undefined;
+    if (source.kind !== 'node' || uses.get(value) !== 1) return undefined;
     const { node } = source;
     if (!node.op.spec.view) return node;
     return channelsOf(node.inputs[0]!) === channelsOf(value) ? producer(node.inputs[0]!) : undefined;
@@ -43,8 +42,7 @@ export function foldNorms(graph: Graph): void {
     return next ? current(next) : value;
   };
   graph.nodes = graph.nodes.map(node => (replaced.has(node) ? replaced.get(node) : node)).filter(n => n !== undefined);
-  for (const node of graph.nodes) node.inputs = node.inputs.map(current);
-  for (const map of [graph.outputs, graph.guards]) for (const [name, value] of map) map.set(name, current(value));
+  replaceUses(graph, current);
 }
 
 const channelsOf = (v: Value): number | undefined => v.type.shape.at(-1);

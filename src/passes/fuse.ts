@@ -1,7 +1,7 @@
 // Fusion: moments, shortcuts and activations move into the op whose result they read, which then does them while it
 // stores. Rules ask ops for properties, never for names.
 
-import type { Graph, Node, Value } from '../graph/graph.js';
+import { countUses, type Graph, type Node, replaceUses, type Value } from '../graph/graph.js';
 import type { Attributes } from '../graph/op.js';
 
 /**
@@ -21,10 +21,7 @@ export function fuse(graph: Graph): (value: Value) => Value {
     for (let next = renamed.get(v); next; next = renamed.get(v)) v = next;
     return v;
   };
-  const uses = new Map<Value, number>();
-  for (const node of graph.nodes) for (const v of node.inputs) uses.set(v, (uses.get(v) ?? 0) + 1);
-  for (const v of [...graph.outputs.values(), ...graph.guards.values()]) uses.set(v, (uses.get(v) ?? 0) + 1);
-
+  const uses = countUses(graph);
   const nodes: (Node | undefined)[] = [];
   const position = new Map<Node, number>();
   const place = (node: Node, at: number): void => {
@@ -32,23 +29,22 @@ export function fuse(graph: Graph): (value: Value) => Value {
     position.set(node, at);
   };
 
-  /** Puts `made` where `absorbed` (and the node that it stems from) was; it yields what both yielded. */
-  const producer = (value: Value, property: 'takesActivation' | 'takesResidual', single: boolean): Node | undefined => {
-    if (value.source.kind !== 'node' || value.source.output !== 0) return undefined;
+  /** The node that made a value for one use alone, if it has the property, and no activation yet. */
+  const producer = (value: Value, property: 'takesActivation' | 'takesResidual'): Node | undefined => {
+    if (value.source.kind !== 'node' || value.source.output !== 0 || uses.get(value) !== 1) return undefined;
     const { node } = value.source;
-    if (!node.op.spec[property] || node.attributes['activation'] !== 'none') return undefined;
-    return !single || uses.get(value) === 1 ? node : undefined;
+    return node.op.spec[property] && node.attributes['activation'] === 'none' ? node : undefined;
   };
   const remake = (from: Node, inputs: readonly Value[], attributes: Attributes): Node =>
     graph.detached(from.path, from.segment, () => graph.add(from.op, inputs, attributes));
+  /** `made` stands for these now, and is used like the last of them. */
   const inherit = (made: Value, ...olds: Value[]): void => {
     for (const old of olds) renamed.set(old, made);
     uses.set(made, uses.get(olds.at(-1)!) ?? 0);
   };
 
-  for (const original of [...graph.nodes]) {
-    original.inputs = original.inputs.map(current);
-    const node = original;
+  for (const node of [...graph.nodes]) {
+    node.inputs = node.inputs.map(current);
     const at = nodes.length;
     const [first, second] = node.inputs;
 
@@ -67,7 +63,7 @@ export function fuse(graph: Graph): (value: Value) => Value {
     }
     if (node.op.spec.sums && node.inputs.length === 2 && node.attributes['activation'] === 'none') {
       const pick = [0, 1].find(i => {
-        const from = producer(node.inputs[i]!, 'takesResidual', true);
+        const from = producer(node.inputs[i]!, 'takesResidual');
         return from && from.attributes['residual'] === false;
       });
       if (pick !== undefined) {
@@ -81,7 +77,7 @@ export function fuse(graph: Graph): (value: Value) => Value {
       }
     }
     const activation = node.op.spec.activation;
-    const from = activation && first && producer(first, 'takesActivation', true);
+    const from = activation && first && producer(first, 'takesActivation');
     if (from && from.attributes['moments'] !== true) {
       const made = remake(from, from.inputs, { ...from.attributes, activation: activation! });
       nodes[position.get(from)!] = undefined;
@@ -93,7 +89,6 @@ export function fuse(graph: Graph): (value: Value) => Value {
   }
 
   graph.nodes = nodes.filter(node => node !== undefined);
-  for (const map of [graph.outputs, graph.guards]) for (const [name, v] of map) map.set(name, current(v));
-  for (const node of graph.nodes) node.inputs = node.inputs.map(current);
+  replaceUses(graph, current);
   return current;
 }

@@ -1,7 +1,7 @@
 // Separable convolutions: a depthwise convolution whose result one pointwise one reads becomes one op with it, which
 // computes both band by band in the cache; the pointwise one before it, too, and what shuffles channels between these.
 
-import { type Graph, type Node, readers, type Value } from '../graph/graph.js';
+import { countUses, type Graph, type Node, replaceUses, type Value } from '../graph/graph.js';
 import type { Attributes } from '../graph/op.js';
 import { separableConv2d } from '../ops/separable.js';
 
@@ -15,8 +15,7 @@ import { separableConv2d } from '../ops/separable.js';
  * is derived from them is kept. What d reads may be shuffled before.
  */
 export function joinSeparable(graph: Graph): void {
-  const read = readers(graph);
-  const results = new Set([...graph.outputs.values(), ...graph.guards.values()]);
+  const uses = countUses(graph);
   const gone = new Set<Node>();
   const replaced = new Map<Node, Node>();
   const renamed = new Map<Value, Value>();
@@ -26,11 +25,9 @@ export function joinSeparable(graph: Graph): void {
       node.inputs.map(v => v.type),
       node.attributes,
     ) === true && weightsOf(node).every(v => v.source.kind === 'state');
-  /** The node that made a value for one reader alone. */
+  /** The node that made a value for one use alone. */
   const maker = (value: Value): Node | undefined =>
-    value.source.kind === 'node' && !results.has(value) && read.get(value)!.length === 1
-      ? value.source.node
-      : undefined;
+    value.source.kind === 'node' && uses.get(value) === 1 ? value.source.node : undefined;
   const part = (value: Value, kind: 'depthwise' | 'pointwise'): Node | undefined => {
     const node = maker(value);
     return node && is(node, kind) && !node.attributes['residual'] && !replaced.has(node) ? node : undefined;
@@ -38,8 +35,7 @@ export function joinSeparable(graph: Graph): void {
 
   for (const project of [...graph.nodes]) {
     if (!is(project, 'pointwise')) continue;
-    const [filtered] = project.inputs;
-    const filter = project.inputs.lastIndexOf(filtered!) === 0 ? part(filtered!, 'depthwise') : undefined;
+    const filter = part(project.inputs[0]!, 'depthwise');
     if (!filter) continue;
     const before = maker(filter.inputs[0]!);
     const groups = before?.op.spec.shuffles?.(before.attributes);
@@ -68,8 +64,7 @@ export function joinSeparable(graph: Graph): void {
 
   const current = (value: Value): Value => renamed.get(value) ?? value;
   graph.nodes = graph.nodes.filter(node => !gone.has(node)).map(node => replaced.get(node) ?? node);
-  for (const node of graph.nodes) node.inputs = node.inputs.map(current);
-  for (const map of [graph.outputs, graph.guards]) for (const [name, value] of map) map.set(name, current(value));
+  replaceUses(graph, current);
 }
 
 /** Of a convolution: weights, bias, and what its norm takes. */

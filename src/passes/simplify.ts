@@ -1,7 +1,7 @@
 // Simplification: the same numbers from fewer. What is computed twice is computed once; an activation behind a maximum
 // has fewer elements than one before it, and what it was applied to need not be kept for its gradient.
 
-import type { Graph, Node, Value } from '../graph/graph.js';
+import { countUses, type Graph, type Node, replaceUses, type Value } from '../graph/graph.js';
 
 /**
  * Edits a forward graph, before `fuse`:
@@ -36,17 +36,14 @@ function mergeEqual(graph: Graph): (value: Value) => Value {
     });
     return false;
   });
-  renameResults(graph, current);
+  replaceUses(graph, current);
   return current;
 }
 
 function activateLate(graph: Graph): (value: Value) => Value {
   const renamed = new Map<Value, Value>();
   const current = (value: Value): Value => renamed.get(value) ?? value;
-  const uses = new Map<Value, number>();
-  const results = [...graph.outputs.values(), ...graph.guards.values()];
-  for (const v of [...graph.nodes.flatMap(node => node.inputs), ...results]) uses.set(v, (uses.get(v) ?? 0) + 1);
-
+  const uses = countUses(graph);
   const nodes = new Set<Node>();
   for (const node of graph.nodes) {
     node.inputs = node.inputs.map(current);
@@ -68,7 +65,7 @@ function activateLate(graph: Graph): (value: Value) => Value {
     });
   }
   graph.nodes = [...nodes];
-  renameResults(graph, current);
+  replaceUses(graph, current);
   return current;
 }
 
@@ -77,8 +74,4 @@ function activationOf({ source }: Value): Node | undefined {
   if (source.kind !== 'node' || !source.node.op.spec.nondecreasing) return undefined;
   const { source: x } = source.node.inputs[0]!;
   return x.kind === 'node' && x.node.op.spec.isPrologue ? undefined : source.node;
-}
-
-function renameResults(graph: Graph, current: (value: Value) => Value): void {
-  for (const map of [graph.outputs, graph.guards]) for (const [name, value] of map) map.set(name, current(value));
 }

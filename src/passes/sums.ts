@@ -1,6 +1,6 @@
 // Gradient sums of a norm move into the op that writes the gradient, which sums it up while it is in the cache.
 
-import type { Graph, Node, Value } from '../graph/graph.js';
+import { type Graph, type Node, replaceUses, type Value } from '../graph/graph.js';
 
 /**
  * Edits a finished graph:
@@ -30,6 +30,5 @@ export function moveSumsIntoWriters(graph: Graph): void {
   }
   const current = (value: Value): Value => replaced.get(value) ?? value;
   graph.nodes = graph.nodes.filter(node => !gone.has(node));
-  for (const node of graph.nodes) node.inputs = node.inputs.map(current);
-  for (const map of [graph.outputs, graph.guards]) for (const [name, value] of map) map.set(name, current(value));
+  replaceUses(graph, current);
 }
