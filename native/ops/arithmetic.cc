@@ -1,7 +1,9 @@
 // Elementwise arithmetic; outputs may be operands.
-//   add       x... → y = f(Σ x), f the attribute `activation`       multiply  a b
-//   → a·b scale     x s[1] → x·s                                          lerp      a b w[1] → a + w·(b - a)
-//   fill      → y, every element the attribute `value`
+//   add        x... → y = f(Σ x), f the attribute `activation`
+//   multiply   a b → a·b
+//   scale      x s[1] → x·s
+//   lerp       a b w[1] → a + w·(b - a)
+//   fill       → y, every element the attribute `value`
 #include <algorithm>
 #include <array>
 #include <string>

@@ -2,8 +2,8 @@
 //   batch_norm             x mean variance [gamma beta] [residual] → y; y may alias x or residual
 //   batch_norm_grad_sums   dy x mean variance [gamma beta] [y] → dbeta dgamma [dz]
 //   batch_norm_grad_input  dy x mean variance [gamma beta] dbeta dgamma → dx; may alias dy
-//   batch_norm_grad_frozen dy x mean variance [gamma beta] [y] → dx dbeta dgamma [dz]; mean, variance are
-//   constants
+//   batch_norm_grad_frozen dy x mean variance [gamma beta] [y] → dx dbeta dgamma [dz]; mean and variance
+//                          are constants
 // [gamma beta] when affine; [residual], [y] and [dz] when residual. dz is the gradient before the activation,
 // and so that of the residual: with it, batch_norm_grad_input takes dz for dy and no activation.
 #include <string>

@@ -139,7 +139,7 @@ inline void measure_part(const Kernels& kernels, const Epilogue& epilogue, const
                                             from_channel(o.norm, column), pixels, columns, first, second);
 }
 
-/// Chooses the algorithm, from the planned shape and the instruction set alone.
+/// Chooses the algorithm, from the planned shape and the attributes alone.
 std::unique_ptr<Convolution> make_convolution(const ConvolutionSpec& spec);
 
 std::unique_ptr<Convolution> make_direct_convolution(const ConvolutionSpec& spec);

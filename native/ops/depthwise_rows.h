@@ -1,5 +1,4 @@
-// What the ops that call the depthwise kernels share: the taps as those want them, and activations that come
-// down to bounds.
+// What the ops that call the depthwise kernels share: the taps as those want them.
 #pragma once
 #include <vector>
 

@@ -1,9 +1,10 @@
 // What happens to gradients between the backward pass and the update. Tensors are dense.
 //   global_norm   g... → norm[1] = √Σ g², finite[1 i32]
 //   all_finite    t... → finite[1 i32]: 1 when no element of any is NaN or infinite
-//   clip_scale    norm[1] max[1] → s[1] = min(1, max/(norm + 1e-6)), 1 when max <= 0 (PyTorch's
-//   clip_grad_norm_) scale_all     s[1] t...: t *= s in place accumulate    index[1 i32] count[1 i32] g...
-//   l...: see Accumulate
+//   clip_scale    norm[1] max[1] → s[1] = min(1, max/(norm + 1e-6)), 1 when max <= 0 as PyTorch's
+//                 clip_grad_norm_
+//   scale_all     s[1] t...: t *= s in place
+//   accumulate    index[1 i32] count[1 i32] g... l...: see Accumulate
 #include <algorithm>
 #include <array>
 #include <cmath>

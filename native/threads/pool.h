@@ -1,5 +1,6 @@
-// The worker threads of the process. Work is cut into items by shape alone, so which thread takes an item
-// never shows in a result.
+// The worker threads of the process. Which thread takes an item never shows in a result, nor does how many
+// there are: sums are cut by shape alone, and where items follow the number of threads, each result is
+// computed by one of them.
 #pragma once
 #include <atomic>
 #include <condition_variable>

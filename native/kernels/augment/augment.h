@@ -19,8 +19,8 @@ struct ColorJitter {
 struct AugmentKernels {
   /// to[i] = Σ_k weight[k] · rows[k][i]
   void (*combine)(const uint8_t* const* rows, const float* weight, int64_t count, int64_t length, float* to);
-  /// to[o][c] = rest[o] · fill[c] + Σ_k weight[k] · from[index[k] + c] for start[o] <= k < start[o + 1], o <
-  /// outputs.
+  /// to[o][c] = rest[o] · fill[c] + Σ_k weight[k] · from[index[k] + c]
+  /// for start[o] <= k < start[o + 1], o < outputs.
   void (*resample)(const int32_t* start, const int32_t* index, const float* weight, int64_t outputs,
                    int64_t channels, const float* from, const float* rest, const float* fill, float* to);
   /// to[i] = from[i] · scale[i] + shift[i]

@@ -9,10 +9,9 @@
 namespace dl {
 
 /// A window of one image, copied with zeros where it hangs over the edges:
-///   to[(r·columns + c)·to_stride + k] = from[((top + r)·width + left + c)·from_stride + k]   0 <= k <
-///   channels
-/// for 0 <= r < rows, 0 <= c < columns, or 0 where (top + r, left + c) lies outside height x width. What lies
-/// between `channels` and `to_stride` is left alone.
+///   to[(r·columns + c)·to_stride + k] = from[((top + r)·width + left + c)·from_stride + k]
+/// for 0 <= r < rows, 0 <= c < columns, 0 <= k < channels, or 0 where (top + r, left + c) lies outside
+/// height x width. What lies between `channels` and `to_stride` is left alone.
 struct ConvStrip {
   const float* from;
   int64_t from_stride;
@@ -24,8 +23,8 @@ struct ConvStrip {
   int64_t rows, columns;
 };
 
-/// In place on a block of outputs:  y[p][j] = act(y[p][j] + residual[p][j]),  0 <= p < pixels, 0 <= j <
-/// columns.
+/// In place on a block of outputs:
+///   y[p][j] = act(y[p][j] + residual[p][j]),  0 <= p < pixels, 0 <= j < columns
 struct ConvFinish {
   float* y;
   int64_t y_stride;

@@ -4,8 +4,8 @@
 //
 // With source channel s(c, j) = c - c mod G + j of the group of c:
 //
-//   row:          y[q][c]   = clamp(bias[c] + Σ_t Σ_k Σ_j source_t[q·step + offset_k][s(c, j)] ·
-//   w[t][k][j][c]) grad_weight:  dw[k][j][c] += Σ_rows Σ_q source[q·step + offset_k][s(c, j)] · dy[q][c]
+//   row           y[q][c] = clamp(bias[c] + Σ_t Σ_k Σ_j source_t[q·step + offset_k][s(c, j)] · w[t][k][j][c])
+//   grad_weight   dw[k][j][c] += Σ_rows Σ_q source[q·step + offset_k][s(c, j)] · dy[q][c]
 //
 // over the source pixels that exist: padding is left out, not multiplied. Strides and offsets count floats,
 // except that `offset` counts pixels.

@@ -6,8 +6,9 @@
 // kernel element. (An "indirect" GEMM, after Dukhan, "The Indirect Convolution Algorithm", 2019, with the
 // table of taps x pixels taken apart.) B is packed in panels of `panel` columns:
 //
-//   B[columns / panel][taps][k][width]     width = panel, in the last panel rounded up to whole vectors;
-//   zeros beyond
+//   B[columns / panel][taps][k][width]
+//
+// where width = panel, in the last panel its columns rounded up to whole vectors, with zeros beyond.
 #pragma once
 #include <cstdint>
 #include <limits>

@@ -1,12 +1,12 @@
 // Normalisation per channel over pixels (rows): batch norm, and group norm a sample at a time.
 //
-//   forward    z = (x - mean)·scale + bias (+ residual)         scale = γ·rstd, rstd = 1/√(variance + ε),
-//   bias = β
-//              y = f(z)
+//   forward    z = (x - mean)·scale + bias (+ residual)     y = f(z)
+//              where rstd = 1/√(variance + ε), scale = γ·rstd, bias = β
 //   backward   dz = dy·f'(z)
-//              dβ = Σ dz       dγ = rstd·Σ dz·(x - mean)                             (the sums of
-//              `gradient_sums`) dx = scale·(dz - dβ/m - (x - mean)·rstd·dγ/m) = scale·dz + slope·(x - mean) +
-//              offset where slope = -scale·rstd·dγ/m, offset = -scale·dβ/m (`gradient_input`)
+//              dβ = Σ dz     dγ = rstd·Σ dz·(x - mean)      (the sums of `gradient_sums`)
+//              dx = scale·(dz - dβ/m - (x - mean)·rstd·dγ/m)
+//                 = scale·dz + slope·(x - mean) + offset    (`gradient_input`)
+//              where slope = -scale·rstd·dγ/m, offset = -scale·dβ/m
 // for m pixels. Where mean and variance are constants, dx = scale·dz.
 // x - mean comes first, not a·x + b: nothing is lost where |mean| is far above the deviation.
 #pragma once

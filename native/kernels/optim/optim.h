@@ -5,8 +5,9 @@
 namespace dl {
 
 /// g += decay·p
-/// m = momentum·m + keep·g         keep = 1 - dampening (1 in the first step); without momentum m = g is not
-/// stored p -= lr·(nesterov ? g + momentum·m : m)
+/// m = momentum·m + keep·g         keep = 1 - dampening (1 in the first step)
+/// p -= lr·(nesterov ? g + momentum·m : m)
+/// Without momentum m = g is not stored.
 struct SgdStep {
   float lr, decay, momentum, keep;
   bool nesterov;

@@ -2,10 +2,9 @@
 //
 //   y[ox, c]     = max over links (iy, ty) of the row and (ix, tx) of the column of x[iy, ix, c]
 //   index[ox, c] = ty · tap_row + tx of the first tap, in this order, that holds the maximum; NaN counts as
-//   larger
-//                  than everything, as in PyTorch (the last NaN of a window wins there and here)
-//   dx[ix, c]    = Σ over links (oy, ty), (ox, tx) of dy[oy, ox, c] where index[oy, ox, c] = ty · tap_row +
-//   tx
+//                  larger than everything, as in PyTorch (the last NaN of a window wins there and here)
+//   dx[ix, c]    = Σ over links (oy, ty), (ox, tx) of dy[oy, ox, c]
+//                  where index[oy, ox, c] = ty · tap_row + tx
 //
 // The gradient gathers: each dx is written once, in a fixed order, so threads never meet.
 #pragma once
