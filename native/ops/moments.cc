@@ -1,7 +1,6 @@
-// moments: x → mean, variance (biased), unbiased per channel, over all pixels of all rows; and what the
-// epilogue of a convolution uses for the same (moments.h).
-#include "ops/moments.h"
-
+// moments: x → mean, variance (biased), unbiased per channel, over all pixels of all rows. (A convolution
+// that computes those of its outputs has means of small pieces at hand, not sums about a shift:
+// join_moments.)
 #include <algorithm>
 
 #include "kernels/kernels.h"
@@ -9,41 +8,6 @@
 #include "ops/operands.h"
 
 namespace dl {
-
-void combine_moments(const MomentBlocks& blocks, int64_t c, double* scratch, float* mean, float* variance,
-                     float* unbiased) {
-  double *m1 = scratch, *m2 = scratch + c;
-  const double m = static_cast<double>(blocks.pixels);
-  auto each_block = [&](auto&& body) {
-    const float* sum = blocks.sums;
-    for (int64_t begin = 0; begin < blocks.pixels; begin += blocks.grain, sum += blocks.block_stride) {
-      double n = static_cast<double>(std::min(blocks.grain, blocks.pixels - begin));
-      body(sum, sum + blocks.row_stride, sum + 2 * blocks.row_stride, n);
-    }
-  };
-  std::fill(scratch, scratch + 2 * c, 0.0);
-  each_block([&](const float* sum, const float*, const float* shift, double n) {
-    for (int64_t i = 0; i < c; i++) m1[i] += n * static_cast<double>(shift[i]) + static_cast<double>(sum[i]);
-  });
-  for (int64_t i = 0; i < c; i++) m1[i] /= m;
-  each_block([&](const float* sum, const float* square, const float* shift, double n) {
-    const double inverse = 1 / n;
-    for (int64_t i = 0; i < c; i++) {
-      double s = static_cast<double>(sum[i]);
-      double distance = static_cast<double>(shift[i]) + s * inverse - m1[i];
-      m2[i] += static_cast<double>(square[i]) - s * s * inverse + n * (distance * distance);
-    }
-  });
-  const double bessel = blocks.pixels > 1 ? m / (m - 1) : 1;
-  for (int64_t i = 0; i < c; i++) {
-    // Rounding may leave a variance of zero a little below it; NaN stays.
-    double v = m2[i] < 0 ? 0 : m2[i] / m;
-    mean[i] = static_cast<float>(m1[i]);
-    variance[i] = static_cast<float>(v);
-    unbiased[i] = static_cast<float>(v * bessel);
-  }
-}
-
 namespace {
 
 class Moments : public Op {
@@ -65,12 +29,51 @@ class Moments : public Op {
       std::copy(rows.data, rows.data + c, sums + 2 * stride);
       kernel_(rows, sums + 2 * stride, b.rows, c, sums, sums + stride);
     });
-    combine_moments({sums_.partial(run.workspace), stride, 3 * stride, sums_.grain(), x.pixels()}, c,
-                    sums_.total(run.workspace), run.outputs[0].f32(), run.outputs[1].f32(),
-                    run.outputs[2].f32());
+    combine(run, x.pixels(), c);
   }
 
  private:
+  /// Combines the blocks in double, in order. Block b holds n_b pixels' Σ_b = Σ (x - shift_b) and
+  /// Σ²_b = Σ (x - shift_b)²:
+  ///   mean = Σ_b (n_b·shift_b + Σ_b) / m
+  ///   m·variance = Σ_b (Σ²_b - (Σ_b)²/n_b + n_b·(mean_b - mean)²)
+  ///   unbiased = variance·m/(m - 1), or the variance itself when m is 1
+  void combine(const Run& run, int64_t pixels, int64_t c) const {
+    const int64_t stride = sums_.stride();
+    double *m1 = sums_.total(run.workspace), *m2 = m1 + c;
+    const double m = static_cast<double>(pixels);
+    auto each_block = [&](auto&& body) {
+      const float* sum = sums_.partial(run.workspace);
+      for (int64_t begin = 0; begin < pixels; begin += sums_.grain(), sum += 3 * stride) {
+        double n = static_cast<double>(std::min(sums_.grain(), pixels - begin));
+        body(sum, sum + stride, sum + 2 * stride, n);
+      }
+    };
+    std::fill(m1, m1 + 2 * c, 0.0);
+    each_block([&](const float* sum, const float*, const float* shift, double n) {
+      for (int64_t i = 0; i < c; i++)
+        m1[i] += n * static_cast<double>(shift[i]) + static_cast<double>(sum[i]);
+    });
+    for (int64_t i = 0; i < c; i++) m1[i] /= m;
+    each_block([&](const float* sum, const float* square, const float* shift, double n) {
+      const double inverse = 1 / n;
+      for (int64_t i = 0; i < c; i++) {
+        double s = static_cast<double>(sum[i]);
+        double distance = static_cast<double>(shift[i]) + s * inverse - m1[i];
+        m2[i] += static_cast<double>(square[i]) - s * s * inverse + n * (distance * distance);
+      }
+    });
+    const double bessel = pixels > 1 ? m / (m - 1) : 1;
+    float *mean = run.outputs[0].f32(), *variance = run.outputs[1].f32(), *unbiased = run.outputs[2].f32();
+    for (int64_t i = 0; i < c; i++) {
+      // Rounding may leave a variance of zero a little below it; NaN stays.
+      double v = m2[i] < 0 ? 0 : m2[i] / m;
+      mean[i] = static_cast<float>(m1[i]);
+      variance[i] = static_cast<float>(v);
+      unbiased[i] = static_cast<float>(v * bessel);
+    }
+  }
+
   ChannelSums sums_;
   void (*kernel_)(In, const float*, int64_t, int64_t, float*, float*);
 };
