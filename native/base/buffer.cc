@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/line.h"
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <sys/mman.h>
@@ -20,7 +21,6 @@ namespace dl {
 namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
-constexpr size_t kLine = 64;
 
 std::atomic<size_t> live{0};
 std::atomic<size_t> peak{0};
@@ -61,7 +61,7 @@ Buffer::Buffer(size_t bytes) : size_(bytes) {
     return;
   }
 #endif
-  data_ = static_cast<std::byte*>(::operator new (bytes, std::align_val_t{kLine}, std::nothrow));
+  data_ = static_cast<std::byte*>(::operator new (bytes, std::align_val_t{kLineBytes}, std::nothrow));
   if (!data_) out_of_memory(bytes);
   std::memset(data_, 0, bytes);
   count(size_);
@@ -88,7 +88,7 @@ Buffer::~Buffer() {
     return;
   }
 #endif
-  ::operator delete (data_, std::align_val_t{kLine});
+  ::operator delete (data_, std::align_val_t{kLineBytes});
 }
 
 size_t Buffer::live_bytes() noexcept {

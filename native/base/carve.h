@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "base/checked.h"
+#include "base/line.h"
 
 namespace dl {
 
@@ -14,7 +15,7 @@ class Carve {
   template <class T>
   T* take(int64_t count) {
     T* piece = base_ ? reinterpret_cast<T*>(base_ + used_) : nullptr;
-    used_ += round_up(count * static_cast<int64_t>(sizeof(T)), 64);
+    used_ += round_up(count * static_cast<int64_t>(sizeof(T)), kLineBytes);
     return piece;
   }
   int64_t used() const { return used_; }

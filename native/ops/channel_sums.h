@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/checked.h"
+#include "base/line.h"
 #include "ops/blocks.h"
 
 namespace dl {
@@ -15,7 +16,7 @@ class ChannelSums {
   ChannelSums(const TensorSpec& spec, int sums)
       : sums_(sums),
         c_(spec.shape.channels()),
-        stride_(round_up(c_, 16)),
+        stride_(round_up(c_, kLine)),
         grain_(block_pixels(spec)),
         max_blocks_(ceil_div(spec.shape.pixels(), grain_)) {}
 

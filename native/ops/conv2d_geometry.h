@@ -110,7 +110,7 @@ class GridBlocks {
 /// over pixels few sets of the first-level cache: one line more (weight gradients of 128 channels and more:
 /// 72 to 80 % of the peak).
 inline int64_t copied_stride(int64_t channels) {
-  return channels + (channels % 128 == 0 ? 16 : 0);
+  return channels + (channels % 128 == 0 ? kLine : 0);
 }
 
 /// The source of a block as the matrix products read it: either in place, or copied with its padding into a

@@ -10,6 +10,10 @@
 
 namespace dl {
 
+/// Work items that a convolution or its weight gradient should have, to share them evenly among a few
+/// threads, unless they get too small.
+constexpr int64_t kItems = 16;
+
 /// What is done to the sums before they are stored: y = act(sum + bias + residual), and moments of y; and for
 /// an input gradient the gradient sums of the norm before the convolution.
 struct Epilogue {

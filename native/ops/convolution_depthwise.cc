@@ -15,8 +15,6 @@ namespace {
 constexpr int64_t kBlock = int64_t{64} << 10;
 /// Elements of the smallest block, where few images would leave threads without work.
 constexpr int64_t kLeastBlock = int64_t{8} << 10;
-/// Work items that a convolution should have.
-constexpr int64_t kItems = 16;
 /// Elements that are finished at a time, while they are in the first-level cache.
 constexpr int64_t kPiece = int64_t{6} << 10;
 

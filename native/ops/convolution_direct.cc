@@ -24,8 +24,7 @@ constexpr int64_t kLatePanels = 8;
 constexpr int64_t kLateRows = 16;
 /// Pixels that use a panel of weights enough, once it is in the cache: whole register tiles.
 constexpr int64_t kLeastPixels = 96;
-/// Floats of a line of the caches, and least lines of a row of weights that a thread has to itself.
-constexpr int64_t kLine = 16;
+/// Least lines of a row of weights that a thread has to itself.
 constexpr int64_t kLeastLines = 8;
 /// Of all packed panels, where every piece of pixels passes by all of them.
 constexpr int64_t kStreamedBytes = 256 << 10;
@@ -33,9 +32,7 @@ constexpr int64_t kStreamedBytes = 256 << 10;
 constexpr int64_t kMostPixels = 1024;
 /// The same where nothing of a block but a piece need stay in a cache.
 constexpr int64_t kMostStreamed = 4096;
-/// Work items that a convolution should have, to share them evenly among a few threads, unless they get too
-/// small.
-constexpr int64_t kItems = 16;
+/// Of a work item at least.
 constexpr double kLeastFlops = 5e5;
 
 class DirectConvolution final : public Convolution {

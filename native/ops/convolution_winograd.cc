@@ -31,10 +31,7 @@ constexpr int64_t kPanelsAtOnce = 2;
 constexpr int64_t kChannelsAtOnce = 128;
 /// Source channels whose weights are transformed at a time.
 constexpr int64_t kChannelsPacked = 16;
-/// Work items that a convolution should have.
-constexpr int64_t kItems = 16;
 constexpr int64_t kTaps = 9;
-constexpr int64_t kLine = 16;
 
 class WinogradConvolution final : public Convolution {
  public:

@@ -93,7 +93,6 @@ class Pointwise {
   }
 
  private:
-  static constexpr int64_t kLine = 16;
   /// Of a group.
   int64_t bias_at() const { return round_up(shuffle_ * run_ * width_, kLine); }
   int64_t group_floats() const { return bias_at() + width_; }

@@ -34,7 +34,7 @@ constexpr int64_t kWeightsPerOutput = 6;
 /// Pixels whose parts are added at a time.
 constexpr int64_t kPixelsAdded = 32;
 /// Items for each thread, unless there are fewer images.
-constexpr int64_t kItems = 4;
+constexpr int64_t kItemsPerThread = 4;
 
 constexpr const char* kExpandNames[] = {"expandBias", "expandNorm", "expandEpsilon", "expandAffine"};
 constexpr const char* kDepthwiseNames[] = {"bias", "norm", "epsilon", "affine"};
@@ -254,7 +254,7 @@ class SeparableConv2d final : public Op {
 
   /// More threads than images share the rows of an image. What comes out does not depend on it.
   Blocks blocks(int64_t n, int threads) const {
-    const int64_t enough = kItems * threads;
+    const int64_t enough = kItemsPerThread * threads;
     if (shares_weights_ && slices_ == 1) return {n, shape_.oh, ceil_div(n, images_), 1};
     if (slices_ > 1 || n >= enough) {
       // As many for each thread.

@@ -26,7 +26,6 @@ constexpr int64_t kMostPixels = 512;
 constexpr int64_t kPixelsSummed = 160;
 /// Panels of dy that are packed in one pass.
 constexpr int64_t kPanelsPacked = 8;
-constexpr int64_t kItems = 16;
 constexpr int64_t kMostSlabs = 16;
 /// Of all slabs' sums together.
 constexpr int64_t kSlabBytes = 8 << 20;
@@ -218,7 +217,6 @@ class DirectWeightGradient final : public WeightGradient {
   /// read from memory for little work.
   Ahead ahead(const Tensor& t, int64_t channel, int64_t channels, int64_t first, int64_t count,
               Share share) const {
-    constexpr int64_t kLine = 16;
     if (!streams_) return {};
     const int64_t left = t.shape[0] * sliding_.grid_pixels() - first;
     const int64_t pixels = std::clamp<int64_t>(left, 0, count);

@@ -21,7 +21,6 @@ constexpr int64_t kLeastItems = 6;
 constexpr int64_t kMostSlabs = 8;
 /// Of all slabs' sums together.
 constexpr int64_t kSlabBytes = 8 << 20;
-constexpr int64_t kLine = 16;
 
 class WinogradWeightGradientOp final : public WeightGradient {
  public:

@@ -5,11 +5,10 @@
 #include <utility>
 
 #include "base/checked.h"
+#include "base/line.h"
 
 namespace dl {
 namespace {
-
-constexpr int64_t kLine = 64;
 
 /// Bytes that a tensor spans: the gaps between its pixels count, those after the last one do not.
 int64_t span_bytes(const TensorSpec& spec) {
@@ -84,9 +83,9 @@ Executable::Executable(Plan plan, std::shared_ptr<Store> store, std::shared_ptr<
   for (const PlanStep& step : plan_.steps) {
     auto op = make_op(plan_, step, kernels);
     Needs needs = op->needs();
-    require(inside(step.workspace, needs.workspace, plan_.arena_bytes) && step.workspace % kLine == 0,
+    require(inside(step.workspace, needs.workspace, plan_.arena_bytes) && step.workspace % kLineBytes == 0,
             step.op + ": its workspace does not fit");
-    require(inside(step.derived, needs.derived, plan_.derived_bytes) && step.derived % kLine == 0,
+    require(inside(step.derived, needs.derived, plan_.derived_bytes) && step.derived % kLineBytes == 0,
             step.op + ": its derived memory does not fit");
     scratch = std::max(scratch, needs.scratch);
     steps_.push_back({std::move(op), operand_tensors_.size(), static_cast<int>(step.inputs.size()),
@@ -119,7 +118,7 @@ Executable::Executable(Plan plan, std::shared_ptr<Store> store, std::shared_ptr<
 
   arena_->reserve(static_cast<size_t>(plan_.arena_bytes));
   // Threads' scratch starts a few lines apart, so that equal offsets do not meet in the same cache set.
-  scratch_stride_ = round_up(scratch, kLine) + 5 * kLine;
+  scratch_stride_ = round_up(scratch, kLineBytes) + 5 * kLineBytes;
   scratch_ = Buffer(static_cast<size_t>(checked_mul(scratch_stride_, threads_)));
   derived_ = Buffer(static_cast<size_t>(plan_.derived_bytes));
   for (Buffer& slot : slots_) slot = Buffer(static_cast<size_t>(plan_.feed_bytes));

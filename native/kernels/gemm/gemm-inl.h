@@ -75,8 +75,6 @@ class Fetch {
   }
 
  private:
-  /// Floats of a line.
-  static constexpr int64_t kLine = 16;
   const float* at_[2] = {};
   int64_t left_[2] = {}, in_run_[2] = {}, run_[2] = {}, jump_[2] = {}, lines_[2] = {};
 };

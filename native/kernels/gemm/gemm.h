@@ -13,13 +13,15 @@
 #include <cstdint>
 #include <limits>
 
+#include "base/line.h"
+
 namespace dl {
 
 /// Memory that a later call needs: fetched into the second-level cache while this one computes.
 struct Ahead {
   const float* from = nullptr;
-  /// Lines of 64 bytes in all: side by side or, where `run` is given, so many at a time, `stride` floats from
-  /// one run to the next.
+  /// Lines in all: side by side or, where `run` is given, so many at a time, `stride` floats from one run to
+  /// the next.
   int64_t lines = 0;
   int64_t run = 0;
   int64_t stride = 0;
