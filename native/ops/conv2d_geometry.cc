@@ -118,8 +118,7 @@ Sliding sliding_backward(const Conv2dShape& s) {
   return sliding;
 }
 
-GridBlocks::GridBlocks(int64_t n, int64_t rows, int64_t columns, int64_t target)
-    : n_(n), rows_(rows), columns_(columns) {
+GridBlocks::GridBlocks(int64_t n, int64_t rows, int64_t columns, int64_t target) : n_(n), rows_(rows) {
   const int64_t pixels = rows * columns;
   if (pixels > target) {
     image_blocks_ = n;
@@ -135,6 +134,11 @@ GridBlock GridBlocks::at(int64_t index) const {
           cut(rows_, row_blocks_, r + 1)};
 }
 
+GridBlocks::Extent GridBlocks::largest(int64_t n, int64_t rows, int64_t columns, int64_t target) {
+  return {std::clamp<int64_t>(target / (rows * columns), 1, n),
+          GridBlocks(1, rows, columns, target).max_rows()};
+}
+
 Window::Window(const Sliding& sliding, int64_t source_stride, int64_t channels, bool copied, int activation)
     : sliding_(sliding),
       copied_(copied || activation >= 0 || sliding.padded()),
@@ -145,16 +149,13 @@ Window::Window(const Sliding& sliding, int64_t source_stride, int64_t channels, 
                    : sliding.source_w;
 }
 
-int64_t Window::window_rows(int64_t rows) const {
-  return (rows - 1) * sliding_.step[0] + sliding_.dh_max - sliding_.dh_min + 1;
-}
-
-int64_t Window::strip_floats(int64_t images, int64_t rows) const {
-  return copied_ ? images * window_rows(rows) * width_ * pixel_ : 0;
+int64_t Window::strip_floats(GridBlocks::Extent block) const {
+  return copied_ ? block.images * sliding_.window_rows(block.rows) * width_ * pixel_ : 0;
 }
 
 int64_t Window::image_stride(const GridBlock& block) const {
-  return (copied_ ? window_rows(block.row_end - block.row_begin) : sliding_.source_h) * width_ * pixel_;
+  return (copied_ ? sliding_.window_rows(block.row_end - block.row_begin) : sliding_.source_h) * width_ *
+         pixel_;
 }
 
 void Window::fill(const Kernels& kernels, const float* source, const NormVectors& norm,
@@ -173,7 +174,7 @@ void Window::fill(const Kernels& kernels, const float* source, const NormVectors
                    .channels = channels,
                    .to = strip + (i - block.image_begin) * image_stride(block),
                    .to_stride = pixel_,
-                   .rows = window_rows(block.row_end - block.row_begin),
+                   .rows = sliding_.window_rows(block.row_end - block.row_begin),
                    .columns = width_,
                },
                activation_, norm, channel);
@@ -186,6 +187,22 @@ const float* Window::origin(const float* source, const GridBlock& block, int64_t
   const int64_t row =
       block.image_begin * sliding_.source_h + block.row_begin * sliding_.step[0] + sliding_.dh_min;
   return source + (row * sliding_.source_w + sliding_.dw_min) * source_stride_ + channel;
+}
+
+int64_t Window::address(const float* source, const GridBlock& block, const Phase& phase, int64_t channel,
+                        const float* strip, const float** to) const {
+  const float* from = origin(source, block, channel, strip);
+  const int64_t row_end = std::min(block.row_end, phase.rows), point = point_stride();
+  const float** pixel = to;
+  for (int64_t image = block.image_begin; image < block.image_end; image++) {
+    for (int64_t row = block.row_begin; row < row_end; row++) {
+      const float* first = from + (image - block.image_begin) * image_stride(block) +
+                           (row - block.row_begin) * sliding_.step[0] * width_ * pixel_;
+      for (int64_t q = 0; q < phase.columns; q++) pixel[q] = first + q * point;
+      pixel += phase.columns;
+    }
+  }
+  return pixel - to;
 }
 
 Window::Pieces Window::pieces(const Phase& phase, int64_t channels) const {

@@ -75,6 +75,8 @@ struct Sliding {
   int64_t dh_min = 0, dh_max = 0, dw_min = 0, dw_max = 0;
 
   int64_t grid_pixels() const { return rows * columns; }
+  /// Source rows under so many rows of the grid.
+  int64_t window_rows(int64_t grid_rows) const { return (grid_rows - 1) * step[0] + dh_max - dh_min + 1; }
   /// Whether some tap of some grid point lies outside the source.
   bool padded() const;
 };
@@ -96,12 +98,17 @@ class GridBlocks {
 
   int64_t count() const { return image_blocks_ * row_blocks_; }
   GridBlock at(int64_t index) const;
-  int64_t max_images() const { return ceil_div(n_, image_blocks_); }
   int64_t max_rows() const { return ceil_div(rows_, row_blocks_); }
-  int64_t max_points() const { return max_images() * max_rows() * columns_; }
+
+  /// Images, and rows of each.
+  struct Extent {
+    int64_t images, rows;
+  };
+  /// Of the largest block that some number of images up to n is cut into.
+  static Extent largest(int64_t n, int64_t rows, int64_t columns, int64_t target);
 
  private:
-  int64_t n_, rows_, columns_;
+  int64_t n_, rows_;
   int64_t image_blocks_ = 1;
   int64_t row_blocks_ = 1;
 };
@@ -123,20 +130,19 @@ class Window {
 
   bool copied() const { return copied_; }
   /// Floats of the strip for blocks of up to this size; 0 when the source is read in place.
-  int64_t strip_floats(int64_t images, int64_t rows) const;
+  int64_t strip_floats(GridBlocks::Extent block) const;
   /// Copies channels [channel, channel + channels) of the block, if copied at all, into `strip`. `norm`: of
   /// the prologue.
   void fill(const Kernels& kernels, const float* source, const NormVectors& norm, const GridBlock& block,
             int64_t channel, int64_t channels, float* strip) const;
-  /// The address of grid point (image_begin, row_begin, 0) at tap (dh_min, dw_min), first channel of the
-  /// slice.
-  const float* origin(const float* source, const GridBlock& block, int64_t channel, const float* strip) const;
-  /// Floats from a grid point to the next in its row, to the next row, to the next image.
+  /// Writes the addresses of the block's grid points, as far as the phase has them: each at tap (dh_min,
+  /// dw_min), first channel of the slice. Returns their number.
+  int64_t address(const float* source, const GridBlock& block, const Phase& phase, int64_t channel,
+                  const float* strip, const float** to) const;
+  /// Floats from a grid point to the next in its row.
   int64_t point_stride() const { return sliding_.step[1] * pixel_; }
-  int64_t row_stride() const { return sliding_.step[0] * width_ * pixel_; }
-  int64_t image_stride(const GridBlock& block) const;
   /// Pieces of consecutive floats under the kernel: neighbouring taps whose channels lie side by side are
-  /// one. Offsets are from the address of a grid point as origin() gives it.
+  /// one. Offsets are from the address of a grid point.
   struct Pieces {
     std::vector<int64_t> offsets;
     /// The weight index of each piece's first tap.
@@ -146,7 +152,9 @@ class Window {
   Pieces pieces(const Phase& phase, int64_t channels) const;
 
  private:
-  int64_t window_rows(int64_t rows) const;
+  const float* origin(const float* source, const GridBlock& block, int64_t channel, const float* strip) const;
+  /// Floats from an image of the block to the next.
+  int64_t image_stride(const GridBlock& block) const;
 
   const Sliding& sliding_;
   bool copied_;

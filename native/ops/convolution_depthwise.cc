@@ -81,8 +81,8 @@ class DepthwiseConvolution final : public Convolution {
     s.lines = carve.take<const float*>(most_tap_rows_);
     s.zeros = carve.take<float>(channels_);
     if (spec_.prologue >= 0)
-      s.strip =
-          carve.take<float>(window_rows(blocks(spec_.shape.n).max_rows()) * sliding_.source_w * channels_);
+      s.strip = carve.take<float>(sliding_.window_rows(blocks(spec_.shape.n).max_rows()) * sliding_.source_w *
+                                  channels_);
     s.bytes = carve.used();
     return s;
   }
@@ -161,17 +161,14 @@ class DepthwiseConvolution final : public Convolution {
     }
   }
 
-  /// Source rows that this many rows of outputs read.
-  int64_t window_rows(int64_t rows) const {
-    return (rows - 1) * sliding_.step[0] + sliding_.dh_max - sliding_.dh_min + 1;
-  }
   /// The source rows of one image of the block by way of the prologue.
   /// @returns where the image's row 0 would lie
   const float* normalized(const ConvolutionOperands& o, const GridBlock& block, int64_t image,
                           float* strip) const {
     const int64_t top = block.row_begin * sliding_.step[0] + sliding_.dh_min;
-    return normalized_rows(kernels_.conv, o.source, image, top, window_rows(block.row_end - block.row_begin),
-                           spec_.prologue, o.prologue, strip);
+    return normalized_rows(kernels_.conv, o.source, image, top,
+                           sliding_.window_rows(block.row_end - block.row_begin), spec_.prologue, o.prologue,
+                           strip);
   }
 
   /// Residual, other activations and numbers of some rows, counted over all images, that are still in the

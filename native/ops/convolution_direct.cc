@@ -69,11 +69,7 @@ class DirectConvolution final : public Convolution {
     const int64_t pixel_bytes = ceil_div(channels_, slices_) * 4 * sliding_.step[0] * sliding_.step[1];
     most_pixels_ =
         streams_ ? kMostStreamed : std::clamp<int64_t>(kSourceBytes / pixel_bytes, 56, kMostPixels);
-    // The largest block over all n: blocks only shrink from here.
-    const int64_t pixels = sliding_.grid_pixels();
-    most_images_ = std::clamp<int64_t>(most_pixels_ / pixels, 1, spec_.shape.n);
-    most_rows_ = GridBlocks(1, sliding_.rows, sliding_.columns, most_pixels_).max_rows();
-    if (pixels <= most_pixels_) most_rows_ = sliding_.rows;
+    largest_ = GridBlocks::largest(spec.shape.n, sliding_.rows, sliding_.columns, most_pixels_);
   }
 
   Needs needs() const override {
@@ -151,12 +147,12 @@ class DirectConvolution final : public Convolution {
   Scratch scratch(std::byte* base) const {
     Carve carve(base);
     Scratch s;
-    const int64_t pixels = most_images_ * most_rows_ * sliding_.columns;
+    const int64_t pixels = largest_.images * largest_.rows * sliding_.columns;
     s.source = carve.take<const float*>(pixels);
     s.destination = carve.take<float*>(pixels);
     const int64_t pieces = normalizes_pieces_ ? kPixelsAtOnce : 0;
-    s.strip = carve.take<float>(window_.strip_floats(most_images_, most_rows_) +
-                                pieces * copied_stride(spec_.source_channels()));
+    s.strip =
+        carve.take<float>(window_.strip_floats(largest_) + pieces * copied_stride(spec_.source_channels()));
     s.piece = carve.take<const float*>(pieces);
     s.weights = carve.take<float>(packs_late_ ? kLatePanels * late_panel() : 0);
     s.bytes = carve.used();
@@ -320,26 +316,18 @@ class DirectConvolution final : public Convolution {
   int64_t address(const Job& job, const Phase& phase, int64_t channel) const {
     const GridBlock& b = job.block;
     const Tensor& to = job.operands.destination;
-    const float* from = window_.origin(job.operands.source.f32(), b, channel, job.scratch.strip);
-    const int64_t row_end = std::min(b.row_end, phase.rows), columns = phase.columns;
-    const int64_t point = window_.point_stride(), spread = sliding_.spread[1] * to.stride;
-    int64_t count = 0;
+    const int64_t row_end = std::min(b.row_end, phase.rows), spread = sliding_.spread[1] * to.stride;
+    float** destination = job.scratch.destination;
     for (int64_t image = b.image_begin; image < b.image_end; image++) {
       for (int64_t row = b.row_begin; row < row_end; row++) {
-        const float* a = from + (image - b.image_begin) * window_.image_stride(b) +
-                         (row - b.row_begin) * window_.row_stride();
         const int64_t line = image * sliding_.destination_h + phase.origin_h + row * sliding_.spread[0];
-        float* c = to.f32() + (line * sliding_.destination_w + phase.origin_w) * to.stride;
-        const float** source = job.scratch.source + count;
-        float** destination = job.scratch.destination + count;
-        for (int64_t q = 0; q < columns; q++) {
-          source[q] = a + q * point;
-          destination[q] = c + q * spread;
-        }
-        count += columns;
+        float* first = to.f32() + (line * sliding_.destination_w + phase.origin_w) * to.stride;
+        for (int64_t q = 0; q < phase.columns; q++) destination[q] = first + q * spread;
+        destination += phase.columns;
       }
     }
-    return count;
+    return window_.address(job.operands.source.f32(), b, phase, channel, job.scratch.strip,
+                           job.scratch.source);
   }
 
   const float* weights(const Job& job, size_t phase, int64_t group, int64_t slice, int64_t panel) const {
@@ -548,7 +536,9 @@ class DirectConvolution final : public Convolution {
   const bool streams_;
   std::vector<PhasePlan> phases_;
   int64_t packed_floats_ = 0;
-  int64_t most_pixels_, most_images_, most_rows_;
+  /// Of a block, over all n.
+  int64_t most_pixels_;
+  GridBlocks::Extent largest_;
 };
 
 }  // namespace

@@ -129,12 +129,12 @@ class SeparableConv2d final : public Op {
     rows_ = shape_.oh;
     if (image > kBandBytes) {
       const int64_t row = sliding_.step[0] * shape_.iw * before + shape_.ow * after;
-      const int64_t halo = (source_rows(1) - sliding_.step[0]) * shape_.iw * before;
+      const int64_t halo = (sliding_.window_rows(1) - sliding_.step[0]) * shape_.iw * before;
       const int64_t most =
           std::clamp(std::max((kBandBytes - halo) / row, kBandPixels / shape_.ow), int64_t{1}, shape_.oh);
       rows_ = ceil_div(shape_.oh, ceil_div(shape_.oh, most));
     }
-    ring_ = rows_ == shape_.oh ? images_ * shape_.ih : std::min(shape_.ih, source_rows(rows_));
+    ring_ = rows_ == shape_.oh ? images_ * shape_.ih : std::min(shape_.ih, sliding_.window_rows(rows_));
   }
 
   Needs needs() const override {
@@ -242,10 +242,6 @@ class SeparableConv2d final : public Op {
     return std::min<int64_t>(threads, ceil_div(project_weights_.columns(), int64_t{kernels_.gemm.panel}));
   }
 
-  /// Source rows under this many rows of outputs.
-  int64_t source_rows(int64_t rows) const {
-    return (rows - 1) * sliding_.step[0] + sliding_.dh_max - sliding_.dh_min + 1;
-  }
   /// The i-th of `parts` parts of so many channels, whole panels.
   Range panels(int64_t channels, int64_t parts, int64_t i) const {
     const int64_t panel = kernels_.gemm.panel, count = ceil_div(channels, panel);

@@ -23,6 +23,7 @@ class DepthwiseWeightGradient final : public WeightGradient {
         kernels_(spec.kernels),
         group_(spec.shape.ic_per_group()),
         channels_(spec.shape.ic),
+        sliding_(sliding_forward(spec.shape)),
         kernel_(kernels_.depthwise.grad_weight[group_ / 4]),
         strip_(std::max<int64_t>(1, kStrip / spec.shape.ow)) {
     for (int64_t k = 0; k < spec.shape.kw; k++)
@@ -30,9 +31,10 @@ class DepthwiseWeightGradient final : public WeightGradient {
   }
 
   Needs needs() const override {
-    return {.scratch = spec_.prologue >= 0 ? window_rows(std::min(kStripsAtOnce * strip_, spec_.shape.oh)) *
-                                                 spec_.shape.iw * channels_ * int64_t{sizeof(float)}
-                                           : 0,
+    return {.scratch = spec_.prologue >= 0
+                           ? sliding_.window_rows(std::min(kStripsAtOnce * strip_, spec_.shape.oh)) *
+                                 spec_.shape.iw * channels_ * int64_t{sizeof(float)}
+                           : 0,
             .workspace = workspace(nullptr, slabs(spec_.shape.n)).bytes};
   }
 
@@ -91,18 +93,12 @@ class DepthwiseWeightGradient final : public WeightGradient {
     const float* data;
     int64_t stride;
   };
-  /// Source rows that this many rows of outputs read.
-  int64_t window_rows(int64_t rows) const {
-    const auto& a = spec_.shape.attributes;
-    return (rows - 1) * a.stride[0] + (spec_.shape.kh - 1) * a.dilation[0] + 1;
-  }
   /// What output rows [begin, end) of one image read, by way of the prologue.
   Image normalized(const Tensor& x, const NormVectors& prologue, int64_t begin, int64_t end,
                    float* strip) const {
-    const Conv2dShape& s = spec_.shape;
-    const int64_t image = begin / s.oh, top = begin % s.oh * s.attributes.stride[0] - s.attributes.pad[0];
-    return {normalized_rows(kernels_.conv, x, image, top, window_rows(end - begin), spec_.prologue, prologue,
-                            strip),
+    const int64_t oh = spec_.shape.oh, top = begin % oh * sliding_.step[0] + sliding_.dh_min;
+    return {normalized_rows(kernels_.conv, x, begin / oh, top, sliding_.window_rows(end - begin),
+                            spec_.prologue, prologue, strip),
             channels_};
   }
 
@@ -156,6 +152,7 @@ class DepthwiseWeightGradient final : public WeightGradient {
   const WeightGradientSpec spec_;
   const Kernels& kernels_;
   const int64_t group_, channels_;
+  const Sliding sliding_;
   void (*const kernel_)(const DepthwiseGradRows&);
   /// Output rows that are summed in registers at a time.
   const int64_t strip_;

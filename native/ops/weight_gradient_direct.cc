@@ -53,11 +53,7 @@ class DirectWeightGradient final : public WeightGradient {
         streams_(is_pointwise(spec.shape) && sliding_.step[0] * sliding_.step[1] == 1) {
     const int64_t pixel_bytes = ceil_div(channels_, slices_) * 4 * sliding_.step[0] * sliding_.step[1];
     most_pixels_ = std::clamp<int64_t>(kStripBytes / pixel_bytes, kPixelsSummed, kMostPixels);
-    const int64_t pixels = sliding_.grid_pixels();
-    most_images_ = std::clamp<int64_t>(most_pixels_ / pixels, 1, spec_.shape.n);
-    most_rows_ = pixels <= most_pixels_
-                     ? sliding_.rows
-                     : GridBlocks(1, sliding_.rows, sliding_.columns, most_pixels_).max_rows();
+    largest_ = GridBlocks::largest(spec.shape.n, sliding_.rows, sliding_.columns, most_pixels_);
   }
 
   Needs needs() const override {
@@ -127,8 +123,8 @@ class DirectWeightGradient final : public WeightGradient {
   Scratch scratch(std::byte* base) const {
     Carve carve(base);
     Scratch s;
-    s.pixels = carve.take<const float*>(most_images_ * most_rows_ * sliding_.columns);
-    s.strip = carve.take<float>(window_.strip_floats(most_images_, most_rows_));
+    s.pixels = carve.take<const float*>(largest_.images * largest_.rows * sliding_.columns);
+    s.strip = carve.take<float>(window_.strip_floats(largest_));
     s.panels = carve.take<float>(std::min(kPanelsPacked, panels_) * kPixelsSummed * panel_);
     s.bytes = carve.used();
     return s;
@@ -168,7 +164,8 @@ class DirectWeightGradient final : public WeightGradient {
     const int64_t channels = cut(channels_, slices_, job.slice + 1) - begin;
     const int64_t channel = job.group * channels_ + begin;
     window_.fill(kernels_, job.x.f32(), job.prologue, block, channel, channels, job.scratch.strip);
-    const int64_t pixels = address(job, block, channel);
+    const int64_t pixels = window_.address(job.x.f32(), block, sliding_.phases[0], channel, job.scratch.strip,
+                                           job.scratch.pixels);
     const int64_t first = (block.image_begin * sliding_.rows + block.row_begin) * sliding_.columns;
     const int64_t parts = ceil_div(pixels, kPixelsSummed);
     for (int64_t i = 0; i < parts; i++) {
@@ -254,20 +251,6 @@ class DirectWeightGradient final : public WeightGradient {
     }
   }
 
-  int64_t address(const Job& job, const GridBlock& block, int64_t channel) const {
-    const float* from = window_.origin(job.x.f32(), block, channel, job.scratch.strip);
-    const int64_t point = window_.point_stride();
-    const float** pixel = job.scratch.pixels;
-    for (int64_t image = block.image_begin; image < block.image_end; image++) {
-      for (int64_t row = block.row_begin; row < block.row_end; row++) {
-        const float* a = from + (image - block.image_begin) * window_.image_stride(block) +
-                         (row - block.row_begin) * window_.row_stride();
-        for (int64_t q = 0; q < sliding_.columns; q++) *pixel++ = a + q * point;
-      }
-    }
-    return pixel - job.scratch.pixels;
-  }
-
   const WeightGradientSpec spec_;
   const Kernels& kernels_;
   const Sliding sliding_;
@@ -280,7 +263,9 @@ class DirectWeightGradient final : public WeightGradient {
   const Window::Pieces pieces_;
   /// Whether x and dy come from memory for one product each.
   const bool streams_;
-  int64_t most_pixels_, most_images_, most_rows_;
+  /// Of a block, over all n.
+  int64_t most_pixels_;
+  GridBlocks::Extent largest_;
 };
 
 }  // namespace

@@ -48,11 +48,9 @@ class WinogradWeightGradientOp final : public WeightGradient {
     }
     const int64_t tile_bytes = kWinogradPlanes / parts_ * (tile_x_ + tile_dy_) * int64_t{sizeof(float)};
     target_ = std::clamp(kPlaneBytes / tile_bytes, kLeastTiles, kMostTiles);
-    most_images_ = std::clamp<int64_t>(target_ / tiles, 1, spec.shape.n);
-    most_rows_ = tiles <= target_ ? tile_rows_ : GridBlocks(1, tile_rows_, tile_columns_, target_).max_rows();
-    const int64_t most_tiles = most_images_ * most_rows_ * tile_columns_;
-    plane_x_ = most_tiles * tile_x_ + kLine;
-    plane_dy_ = most_tiles * tile_dy_ + kLine;
+    largest_ = GridBlocks::largest(spec.shape.n, tile_rows_, tile_columns_, target_);
+    plane_x_ = most_tiles() * tile_x_ + kLine;
+    plane_dy_ = most_tiles() * tile_dy_ + kLine;
   }
 
   Needs needs() const override {
@@ -121,20 +119,20 @@ class WinogradWeightGradientOp final : public WeightGradient {
     int64_t first, last;
   };
 
+  int64_t most_tiles() const { return largest_.images * largest_.rows * tile_columns_; }
   /// Floats from the sums of a place to the next: they begin in different sets.
   int64_t plane() const { return round_up(channels_ * spec_.shape.oc, kLine) + kLine; }
 
   Scratch scratch(std::byte* base) const {
     Carve carve(base);
     Scratch s;
-    const int64_t rows = most_images_ * most_rows_;
-    const int64_t strip_x = window_rows(most_rows_) * window_columns() * pixel_x_;
+    const int64_t strip_x = window_rows(largest_.rows) * window_columns() * pixel_x_;
     const int64_t strip_dy =
-        whole_ ? 0 : most_rows_ * kWinogradTile * tile_columns_ * kWinogradTile * pixel_dy_;
+        whole_ ? 0 : largest_.rows * kWinogradTile * tile_columns_ * kWinogradTile * pixel_dy_;
     s.strip = carve.take<float>(std::max(strip_x, strip_dy));
     s.x = carve.take<float>(kWinogradPlanes / parts_ * plane_x_);
     s.dy = carve.take<float>(kWinogradPlanes / parts_ * plane_dy_);
-    s.tiles = carve.take<const float*>(rows * tile_columns_);
+    s.tiles = carve.take<const float*>(most_tiles());
     s.bytes = carve.used();
     return s;
   }
@@ -272,7 +270,9 @@ class WinogradWeightGradientOp final : public WeightGradient {
   /// No tile hangs over the edge.
   const bool whole_;
   int64_t most_slabs_ = 1, parts_ = 1;
-  int64_t target_, most_images_, most_rows_;
+  /// Tiles of a block, and the largest one over all n.
+  int64_t target_;
+  GridBlocks::Extent largest_;
   int64_t plane_x_, plane_dy_;
 };
 
