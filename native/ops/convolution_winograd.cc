@@ -12,6 +12,7 @@
 
 #include "kernels/kernels.h"
 #include "ops/convolution.h"
+#include "ops/winograd_source.h"
 
 namespace dl {
 namespace {
@@ -52,7 +53,7 @@ class WinogradConvolution final : public Convolution {
         tile_rows_(ceil_div(destination_.h, kWinogradTile)),
         tile_columns_(ceil_div(destination_.w, kWinogradTile)),
         by_panel_(kWinogradPlanes * channels_ * width_ * int64_t{sizeof(float)} > kWeightBytes),
-        pixel_(copied_stride(channels_)),
+        input_(kernels_, source_, pad_, tile_columns_, channels_, spec.prologue),
         tile_in_(copied_stride(round_up(channels_, kernels_.lanes))),
         tile_out_(by_panel_ ? std::min(kPanelsAtOnce * panel_, width_) : copied_stride(width_)) {
     const int64_t tile_bytes = kWinogradPlanes * (tile_in_ + tile_out_) * int64_t{sizeof(float)};
@@ -94,9 +95,7 @@ class WinogradConvolution final : public Convolution {
   }
 
  private:
-  struct Size {
-    int64_t h, w;
-  };
+  using Size = WinogradSource::Size;
   struct Workspace {
     /// For each row of tiles two numbers a channel: moments or gradient sums.
     float* sums;
@@ -129,14 +128,11 @@ class WinogradConvolution final : public Convolution {
   };
 
   int64_t most_tiles() const { return most_rows_ * tile_columns_; }
-  static int64_t window_rows(int64_t tile_rows) { return tile_rows * kWinogradTile + 2; }
-  int64_t window_columns() const { return tile_columns_ * kWinogradTile + 2; }
 
   Scratch scratch(std::byte* base) const {
     Carve carve(base);
     Scratch s;
-    s.strip = carve.take<float>(window_rows(by_panel_ ? 1 : std::min(most_rows_, tile_rows_)) *
-                                window_columns() * pixel_);
+    s.strip = carve.take<float>(input_.strip_floats(by_panel_ ? 1 : std::min(most_rows_, tile_rows_)));
     s.in = carve.take<float>(by_panel_ ? 0 : kWinogradPlanes * plane_in_);
     s.out = carve.take<float>(kWinogradPlanes * plane_out_);
     s.tiles_in = carve.take<const float*>(most_tiles());
@@ -255,43 +251,15 @@ class WinogradConvolution final : public Convolution {
 
   // ---- the three stages
 
-  /// Rows of tiles of a block, by way of strips.
+  /// Rows of tiles of a block, one image after the other.
   void transform_source(const Job& job, Range rows) const {
-    const Tensor& source = job.operands.source;
-    const int64_t columns = window_columns();
     for (int64_t begin = rows.begin, end = begin; begin < rows.end; begin = end) {
-      const int64_t image = begin / tile_rows_, first = begin % tile_rows_;
-      end = std::min(rows.end, (image + 1) * tile_rows_);
-      copy_strip(
-          kernels_.conv,
-          {
-              .from = source.f32() + image * source_.h * source_.w * source.stride + job.group * channels_,
-              .from_stride = source.stride,
-              .height = source_.h,
-              .width = source_.w,
-              .top = first * kWinogradTile - pad_.h,
-              .left = -pad_.w,
-              .channels = channels_,
-              .to = job.scratch.strip,
-              .to_stride = pixel_,
-              .rows = window_rows(end - begin),
-              .columns = columns,
-          },
-          spec_.prologue, job.operands.prologue, job.group * channels_);
-      for (int64_t row = begin; row < end; row++) {
-        kernels_.winograd.input({
-            .from = job.scratch.strip + (row - begin) * kWinogradTile * columns * pixel_,
-            .row_stride = columns * pixel_,
-            .pixel_stride = pixel_,
-            .tiles = tile_columns_,
-            .channels = channels_,
-            .to = job.in + (row - job.rows.begin) * tile_columns_ * tile_in_,
-            .tile_stride = tile_in_,
-            .plane_stride = plane_in_,
-            .first = 0,
-            .last = kWinogradWindow,
-        });
-      }
+      const int64_t image = begin / tile_rows_, first = image * tile_rows_;
+      end = std::min(rows.end, first + tile_rows_);
+      input_.transform(job.operands.source, job.operands.prologue,
+                       {job.group, image, {begin - first, end - first}, {0, kWinogradWindow}},
+                       job.scratch.strip, job.in + (begin - job.rows.begin) * tile_columns_ * tile_in_,
+                       tile_in_, plane_in_);
     }
   }
 
@@ -421,8 +389,9 @@ class WinogradConvolution final : public Convolution {
   const Size source_, destination_, pad_;
   const int64_t tile_rows_, tile_columns_;
   const bool by_panel_;
-  /// Floats from a pixel of the strip to the next, and from a tile of a plane to the next.
-  const int64_t pixel_, tile_in_, tile_out_;
+  const WinogradSource input_;
+  /// Floats from a tile of a plane to the next.
+  const int64_t tile_in_, tile_out_;
   /// Rows of tiles of a block.
   int64_t most_rows_;
   int64_t plane_in_, plane_out_;

@@ -8,6 +8,7 @@
 
 #include "kernels/kernels.h"
 #include "ops/convolution.h"
+#include "ops/winograd_source.h"
 
 namespace dl {
 namespace {
@@ -32,7 +33,9 @@ class WinogradWeightGradientOp final : public WeightGradient {
         columns_(spec.shape.oc_per_group()),
         tile_rows_(ceil_div(spec.shape.oh, kWinogradTile)),
         tile_columns_(ceil_div(spec.shape.ow, kWinogradTile)),
-        pixel_x_(copied_stride(channels_)),
+        x_(kernels_, {spec.shape.ih, spec.shape.iw},
+           {spec.shape.attributes.pad[0], spec.shape.attributes.pad[2]}, tile_columns_, channels_,
+           spec.prologue),
         pixel_dy_(copied_stride(columns_)),
         tile_x_(copied_stride(round_up(channels_, kernels_.lanes))),
         tile_dy_(copied_stride(round_up(columns_, kernels_.lanes))),
@@ -126,10 +129,9 @@ class WinogradWeightGradientOp final : public WeightGradient {
   Scratch scratch(std::byte* base) const {
     Carve carve(base);
     Scratch s;
-    const int64_t strip_x = window_rows(largest_.rows) * window_columns() * pixel_x_;
     const int64_t strip_dy =
         whole_ ? 0 : largest_.rows * kWinogradTile * tile_columns_ * kWinogradTile * pixel_dy_;
-    s.strip = carve.take<float>(std::max(strip_x, strip_dy));
+    s.strip = carve.take<float>(std::max(x_.strip_floats(largest_.rows), strip_dy));
     s.x = carve.take<float>(kWinogradPlanes / parts_ * plane_x_);
     s.dy = carve.take<float>(kWinogradPlanes / parts_ * plane_dy_);
     s.tiles = carve.take<const float*>(most_tiles());
@@ -145,13 +147,13 @@ class WinogradWeightGradientOp final : public WeightGradient {
     return w;
   }
 
-  static int64_t window_rows(int64_t tile_rows) { return tile_rows * kWinogradTile + 2; }
-  int64_t window_columns() const { return tile_columns_ * kWinogradTile + 2; }
-
   void add_block(const Job& job, const GridBlock& block, bool accumulate) const {
     const int64_t images = block.image_end - block.image_begin, rows = block.row_end - block.row_begin;
     for (int64_t i = 0; i < images; i++) {
-      transform_x(job, block, i);
+      const WinogradSource::Part part{
+          job.group, block.image_begin + i, {block.row_begin, block.row_end}, {job.first, job.last}};
+      x_.transform(job.x, job.prologue, part, job.scratch.strip,
+                   job.scratch.x + i * rows * tile_columns_ * tile_x_, tile_x_, plane_x_);
       transform_dy(job, block, i);
     }
     const int64_t tiles = images * rows * tile_columns_, oc = spec_.shape.oc;
@@ -173,41 +175,6 @@ class WinogradWeightGradientOp final : public WeightGradient {
             .accumulate = accumulate,
         });
       }
-    }
-  }
-
-  void transform_x(const Job& job, const GridBlock& block, int64_t image) const {
-    const Conv2dShape& s = spec_.shape;
-    const int64_t rows = block.row_end - block.row_begin, columns = window_columns();
-    copy_strip(kernels_.conv,
-               {
-                   .from = job.x.f32() + (block.image_begin + image) * s.ih * s.iw * job.x.stride +
-                           job.group * channels_,
-                   .from_stride = job.x.stride,
-                   .height = s.ih,
-                   .width = s.iw,
-                   .top = block.row_begin * kWinogradTile - s.attributes.pad[0],
-                   .left = -s.attributes.pad[2],
-                   .channels = channels_,
-                   .to = job.scratch.strip,
-                   .to_stride = pixel_x_,
-                   .rows = window_rows(rows),
-                   .columns = columns,
-               },
-               spec_.prologue, job.prologue, job.group * channels_);
-    for (int64_t r = 0; r < rows; r++) {
-      kernels_.winograd.input({
-          .from = job.scratch.strip + r * kWinogradTile * columns * pixel_x_,
-          .row_stride = columns * pixel_x_,
-          .pixel_stride = pixel_x_,
-          .tiles = tile_columns_,
-          .channels = channels_,
-          .to = job.scratch.x + (image * rows + r) * tile_columns_ * tile_x_,
-          .tile_stride = tile_x_,
-          .plane_stride = plane_x_,
-          .first = job.first,
-          .last = job.last,
-      });
     }
   }
 
@@ -265,8 +232,9 @@ class WinogradWeightGradientOp final : public WeightGradient {
   /// Of x and dy, in a group.
   const int64_t channels_, columns_;
   const int64_t tile_rows_, tile_columns_;
-  /// Floats from a pixel of a strip to the next, and from a tile of a plane to the next.
-  const int64_t pixel_x_, pixel_dy_, tile_x_, tile_dy_;
+  const WinogradSource x_;
+  /// Floats from a pixel of dy's strip to the next, and from a tile of a plane to the next.
+  const int64_t pixel_dy_, tile_x_, tile_dy_;
   /// No tile hangs over the edge.
   const bool whole_;
   int64_t most_slabs_ = 1, parts_ = 1;
