@@ -7,9 +7,9 @@
 // rows that the band reads and does not have yet (in a ring, for neighbouring bands share rows), filter them,
 // project. Where weights are many and pixels few the weights are what has to be read: items then share them
 // out. With an expansion they are slices of the expanded channels, and the parts of the sums are added in the
-// end; without one they are parts of the columns, and each filters all channels, which costs little. Channels
-// are shuffled by weights alone: they stay where they are, the filter's weights are put in their order, and
-// the projection reads them as they lie.
+// end; without one, or with a small one, they are parts of the columns, and each filters all channels, which
+// costs little. Channels are shuffled by weights alone: they stay where they are, the filter's weights are
+// put in their order, and the projection reads them as they lie.
 #include <algorithm>
 #include <numeric>
 
@@ -39,6 +39,10 @@ constexpr int64_t kItemsPerThread = 4;
 constexpr const char* kExpandNames[] = {"expandBias", "expandNorm", "expandEpsilon", "expandAffine"};
 constexpr const char* kDepthwiseNames[] = {"bias", "norm", "epsilon", "affine"};
 constexpr const char* kProjectNames[] = {"projectBias", "projectNorm", "projectEpsilon", "projectAffine"};
+
+/// What items share out: pixels alone or, where weights are many, slices of the expanded channels or columns
+/// of the projection too.
+enum class Sharing { pixels, slices, columns };
 
 class SeparableConv2d final : public Op {
  public:
@@ -98,8 +102,8 @@ class SeparableConv2d final : public Op {
         activation_(fused_activation(a.activation, false)),
         project_activation_(fused_activation(a.project_activation, false)),
         bounds_(activation_),
-        shares_weights_(shares_weights(a, spec)),
-        slices_(shares_weights_ && expands_
+        sharing_(sharing(a, spec)),
+        slices_(sharing_ == Sharing::slices
                     ? std::min(kMostSlices, ceil_div(channels_, int64_t{kernels_.gemm.panel}))
                     : 1),
         stride_(copied_stride(round_up(
@@ -154,11 +158,20 @@ class SeparableConv2d final : public Op {
     const int64_t shares = this->shares(run.threads);
     run.parallel_for(blocks.count() * shares, [&](int64_t item, int thread) {
       const int64_t i = item % shares;
-      const Range channels = slices_ > 1 ? panels(channels_, shares, i) : Range{0, channels_};
-      const int64_t all = run.outputs[0].channels();
-      const Range columns = slices_ > 1 ? Range{0, all} : panels(all, shares, i);
-      compute({run, packed, scratch(run.scratch<std::byte>(thread)), shared.parts, channels, columns},
-              blocks.at(item / shares));
+      Job job{
+          .run = run,
+          .packed = packed,
+          .scratch = scratch(run.scratch<std::byte>(thread)),
+          .part = nullptr,
+          .channels = {0, channels_},
+          .columns = {0, project_weights_.columns()},
+      };
+      if (sharing_ == Sharing::slices) {
+        job.channels = panels(channels_, shares, i);
+        if (i > 0) job.part = shared.parts + (i - 1) * part_floats();
+      }
+      if (sharing_ == Sharing::columns) job.columns = panels(project_weights_.columns(), shares, i);
+      compute(job, blocks.at(item / shares));
     });
     if (slices_ > 1) add_parts(run, shared.parts);
   }
@@ -206,7 +219,8 @@ class SeparableConv2d final : public Op {
     const Run& run;
     const Derived& packed;
     Scratch scratch;
-    float* parts;
+    /// Sums of a slice behind the first, else null: they go to the output.
+    float* part;
     /// Expanded channels, and columns of the projection.
     Range channels, columns;
   };
@@ -229,16 +243,17 @@ class SeparableConv2d final : public Op {
     return groups;
   }
 
-  bool shares_weights(const Attributes& a, const StepSpec& spec) const {
+  Sharing sharing(const Attributes& a, const StepSpec& spec) const {
     // Groups would have to be shared out each by itself.
-    if (a.expand_groups * a.project_groups * a.shuffle > 1) return false;
+    if (a.expand_groups * a.project_groups * a.shuffle > 1) return Sharing::pixels;
     const int64_t weights =
         (expands_ ? expand_weights_.rows() * channels_ : 0) + channels_ * project_weights_.columns();
-    return weights >= kWeightsPerOutput * spec.outputs[0].shape.elements();
+    if (weights < kWeightsPerOutput * spec.outputs[0].shape.elements()) return Sharing::pixels;
+    return expands_ && channels_ > kernels_.gemm.panel ? Sharing::slices : Sharing::columns;
   }
   /// Items for each block.
   int64_t shares(int threads) const {
-    if (slices_ > 1 || !shares_weights_) return slices_;
+    if (sharing_ != Sharing::columns) return slices_;
     return std::min<int64_t>(threads, ceil_div(project_weights_.columns(), int64_t{kernels_.gemm.panel}));
   }
 
@@ -251,8 +266,8 @@ class SeparableConv2d final : public Op {
   /// More threads than images share the rows of an image. What comes out does not depend on it.
   Blocks blocks(int64_t n, int threads) const {
     const int64_t enough = kItemsPerThread * threads;
-    if (shares_weights_ && slices_ == 1) return {n, shape_.oh, ceil_div(n, images_), 1};
-    if (slices_ > 1 || n >= enough) {
+    if (sharing_ == Sharing::columns) return {n, shape_.oh, ceil_div(n, images_), 1};
+    if (sharing_ == Sharing::slices || n >= enough) {
       // As many for each thread.
       const int64_t most = std::min(images_, std::max<int64_t>(1, n / enough));
       return {n, shape_.oh, std::min(n, round_up(ceil_div(n, most), threads)), 1};
@@ -433,38 +448,26 @@ class SeparableConv2d final : public Op {
   void project(const Job& job, Range images, Range rows) const {
     const Tensor &y = job.run.outputs[0], &residual = job.run.inputs.back();
     const int64_t pixel = (images.begin * shape_.oh + rows.begin) * shape_.ow;
-    const bool first = job.channels.begin == 0, last = slices_ == 1;
-    const int64_t column = job.columns.begin;
-    float* to = y.f32() + pixel * y.stride + column;
-    int64_t to_stride = y.stride;
-    if (!first) {
-      to_stride = y.channels();
-      to = job.parts + (slice_of(job.channels) - 1) * part_floats() + pixel * to_stride;
-    }
+    const bool whole = sharing_ != Sharing::slices;
+    const int64_t column = job.columns.begin, stride = job.part ? y.channels() : y.stride;
     project_.multiply(
         {
             .x = job.scratch.filtered,
             .x_stride = stride_,
             .channel = job.channels.begin,
             .channels = job.channels.size(),
-            .y = to,
-            .y_stride = to_stride,
+            .y = (job.part ? job.part : y.f32()) + pixel * stride + column,
+            .y_stride = stride,
             .column = column,
             .columns = job.columns.size(),
             .pixels = images.size() * rows.size() * shape_.ow,
-            .bias = first && project_weights_.has_bias(),
-            .residual = last && residual_ ? residual.f32() + pixel * residual.stride + column : nullptr,
+            .bias = !job.part && project_weights_.has_bias(),
+            .residual = whole && residual_ ? residual.f32() + pixel * residual.stride + column : nullptr,
             .residual_stride = residual.stride,
-            .activation = last ? project_activation_ : static_cast<int>(FusedActivation::none),
+            .activation = whole ? project_activation_ : static_cast<int>(FusedActivation::none),
             .cached = false,
         },
         job.packed.project, *job.scratch.pixels);
-  }
-
-  int64_t slice_of(Range channels) const {
-    int64_t i = 0;
-    while (panels(channels_, slices_, i).begin < channels.begin) i++;
-    return i;
   }
 
   void add_parts(const Run& run, const float* parts) const {
@@ -503,9 +506,8 @@ class SeparableConv2d final : public Op {
   const Pointwise expand_, project_;
   const int expand_activation_, activation_, project_activation_;
   const Bounds bounds_;
-  /// Whether items share the weights, and into how many slices of the expanded channels: 1 where they share
-  /// columns.
-  const bool shares_weights_;
+  const Sharing sharing_;
+  /// Of the expanded channels.
   const int64_t slices_;
   /// Floats from a pixel of a band to the next.
   const int64_t stride_;
