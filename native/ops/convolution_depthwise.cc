@@ -134,7 +134,7 @@ class DepthwiseConvolution final : public Convolution {
         .bias = e.bias ? o.bias : nullptr,
         .low = bounds_.low,
         .high = bounds_.high,
-        .ahead = nullptr,
+        .prefetch = nullptr,
         .zeros = scratch.zeros,
     };
     int64_t done = 0;
@@ -148,7 +148,7 @@ class DepthwiseConvolution final : public Convolution {
           scratch.lines[t] = at >= 0 && at < sliding_.source_h ? source + at * line : nullptr;
         }
         // The last rows of an image fetch the first of the next, which lies behind it.
-        row.ahead =
+        row.prefetch =
             row.tap_rows && !copied ? source + (first + taps.rows.back() + sliding_.step[0]) * line : nullptr;
         const int64_t to = image * sliding_.destination_h + phase.origin_h + q * sliding_.spread[0];
         row.y = o.destination.f32() + (to * sliding_.destination_w + phase.origin_w) * o.destination.stride;

@@ -361,7 +361,7 @@ class DirectConvolution final : public Convolution {
       for (int64_t p = panels.begin; p < panels.end; p++) {
         GemmBlock g = gemm(job, 0, p / panels_, 0, p % panels_);
         g.a_offset = p / panels_ * channels_;
-        if (i + 1 < count) fetch_ahead(job.scratch, piece(pixels, i + 1), p - panels.begin, panels.size(), g);
+        if (i + 1 < count) prefetch(job.scratch, piece(pixels, i + 1), p - panels.begin, panels.size(), g);
         multiply_piece(job, g, 0, i, piece(pixels, i));
       }
     }
@@ -396,10 +396,13 @@ class DirectConvolution final : public Convolution {
     const bool last = slice == slices_ - 1;
     const GemmFinish ending = this->ending(job, pixels.begin, g.c_offset);
     if (last && finishes_) g.finish = &ending;
-    if (last && spec_.epilogue.residual) g.beside = ending.residual, g.beside_stride = ending.residual_stride;
+    if (last && spec_.epilogue.residual) {
+      g.prefetch_rows = ending.residual;
+      g.prefetch_stride = ending.residual_stride;
+    }
     if (last && spec_.epilogue.sums >= 0) {
-      g.beside_stride = job.operands.norm_input.stride;
-      g.beside = pixel_of(job.operands.norm_input, job, pixels.begin) + g.c_offset;
+      g.prefetch_rows = pixel_of(job.operands.norm_input, job, pixels.begin) + g.c_offset;
+      g.prefetch_stride = job.operands.norm_input.stride;
     }
     kernels_.gemm.block(g);
     if (last) finish(job, g.c_offset, g.columns, part, pixels.begin, pixels.end, finishes_);
@@ -440,14 +443,14 @@ class DirectConvolution final : public Convolution {
   }
 
   /// Has `g` fetch the part-th of `parts` shares of `pixels`, where they lie side by side in memory.
-  void fetch_ahead(const Scratch& scratch, Range pixels, int64_t part, int64_t parts, GemmBlock& g) const {
+  void prefetch(const Scratch& scratch, Range pixels, int64_t part, int64_t parts, GemmBlock& g) const {
     const auto share = [&](const float* const* at, int64_t channels) {
-      if (at[pixels.end - 1] - at[pixels.begin] != (pixels.size() - 1) * channels) return Ahead{};
+      if (at[pixels.end - 1] - at[pixels.begin] != (pixels.size() - 1) * channels) return Prefetch{};
       const int64_t lines = pixels.size() * channels / kLine, first = cut(lines, parts, part);
-      return Ahead{at[pixels.begin] + first * kLine, cut(lines, parts, part + 1) - first};
+      return Prefetch{at[pixels.begin] + first * kLine, cut(lines, parts, part + 1) - first};
     };
-    g.ahead[0] = share(scratch.source, spec_.source_channels());
-    g.ahead[1] = share(scratch.destination, spec_.destination_channels());
+    g.prefetch[0] = share(scratch.source, spec_.source_channels());
+    g.prefetch[1] = share(scratch.destination, spec_.destination_channels());
   }
 
   /// Residual and activation, if not `changed` by them already, and numbers of pixels [from, to) of the

@@ -1,5 +1,5 @@
 // Winograd convolution (kernels/winograd/winograd.h): 3x3, stride 1, forward and as input gradient, which is
-// the convolution of dy with the turned weights.
+// the convolution of dy with the flipped weights.
 //
 // A block is some rows of tiles, which may belong to several images. Its source is copied with the padding
 // into strips and transformed; each of the 36 planes is multiplied with that of the weights; the products are
@@ -273,13 +273,14 @@ class WinogradConvolution final : public Convolution {
     }
     // What comes from memory later is fetched meanwhile: the next block's source, then this one's outputs;
     // where items share the tiles, which no second-level cache holds, those of the next plane.
-    const Ahead source =
+    const Prefetch source =
         lines_of(job.operands.source, job.next, job.group * channels_, channels_, source_, -pad_.h);
-    const Ahead outputs = panels.size() < panels_ ? Ahead{}
-                                                  : lines_of(job.operands.destination, job.rows,
-                                                             job.group * columns_, columns_, destination_, 0);
+    const Prefetch outputs =
+        panels.size() < panels_
+            ? Prefetch{}
+            : lines_of(job.operands.destination, job.rows, job.group * columns_, columns_, destination_, 0);
     const int64_t steps = kWinogradPlanes / 2 * panels.size();
-    const auto next_plane = [&](int64_t plane, int64_t panel) -> Ahead {
+    const auto next_plane = [&](int64_t plane, int64_t panel) -> Prefetch {
       if (plane + 1 == kWinogradPlanes) return {};
       const int64_t lines = ceil_div(channels.size(), kLine);
       const Range part{cut(tiles, panels.size(), panel - panels.begin),
@@ -309,22 +310,22 @@ class WinogradConvolution final : public Convolution {
             .bias = nullptr,
             .accumulate = channels.begin > 0,
             .cached = true,
-            .ahead = {by_panel_      ? next_plane(plane, panel)
-                      : step < steps ? share(source, steps, step)
-                                     : share(outputs, steps, step - steps),
-                      panel + 1 < panels.end ? Ahead{b + size, size / kLine} : Ahead{}},
+            .prefetch = {by_panel_      ? next_plane(plane, panel)
+                         : step < steps ? share(source, steps, step)
+                                        : share(outputs, steps, step - steps),
+                         panel + 1 < panels.end ? Prefetch{b + size, size / kLine} : Prefetch{}},
         });
       }
     }
   }
 
-  static Ahead share(const Ahead& all, int64_t parts, int64_t part) {
+  static Prefetch share(const Prefetch& all, int64_t parts, int64_t part) {
     const int64_t begin = cut(all.lines, parts, part);
     return {all.from + begin * kLine, cut(all.lines, parts, part + 1) - begin};
   }
   /// The pixels of `channels` that rows of tiles read or write, where all of a pixel are theirs.
-  Ahead lines_of(const Tensor& tensor, Range rows, int64_t channel, int64_t channels, Size size,
-                 int64_t shift) const {
+  Prefetch lines_of(const Tensor& tensor, Range rows, int64_t channel, int64_t channels, Size size,
+                    int64_t shift) const {
     if (tensor.stride != channels || channel > 0 || rows.size() == 0) return {};
     const auto pixel = [&](int64_t row) {
       const int64_t h = std::clamp<int64_t>(row % tile_rows_ * kWinogradTile + shift, 0, size.h);

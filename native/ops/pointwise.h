@@ -121,14 +121,14 @@ class Pointwise {
     for (int64_t group = 0; group < groups_; group++, packed += group_floats())
       for (int64_t column = 0; column < columns; column += panel_, part++) {
         const Range next{pixels.end + cut(more, parts, part), pixels.end + cut(more, parts, part + 1)};
-        const Ahead ahead{p.x + next.begin * p.x_stride, next.size() * p.x_stride / kLine};
-        multiply_panel(p, packed, rows, pixels, group, column, ahead);
+        const Prefetch prefetch{p.x + next.begin * p.x_stride, next.size() * p.x_stride / kLine};
+        multiply_panel(p, packed, rows, pixels, group, column, prefetch);
       }
   }
 
   /// `packed`: of the group; `from`: among those of its columns that are computed.
   void multiply_panel(const PointwisePixels& p, const float* packed, const Rows& rows, Range pixels,
-                      int64_t group, int64_t from, const Ahead& ahead) const {
+                      int64_t group, int64_t from, const Prefetch& prefetch) const {
     const int64_t column = p.column + from;
     const int64_t columns = std::min(panel_, (groups_ == 1 ? p.columns : columns_) - from);
     const int64_t width = std::min(panel_, width_ - column), at = group * columns_ + from;
@@ -152,9 +152,9 @@ class Pointwise {
         .accumulate = false,
         .finish = changes && bounds.is_all ? &ending : nullptr,
         .cached = p.cached,
-        .ahead = {ahead},
-        .beside = residual,
-        .beside_stride = p.residual_stride,
+        .prefetch = {prefetch},
+        .prefetch_rows = residual,
+        .prefetch_stride = p.residual_stride,
     });
     if (!changes || bounds.is_all) return;
     kernels_.conv.finish[p.activation]({

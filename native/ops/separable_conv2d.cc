@@ -411,7 +411,7 @@ class SeparableConv2d final : public Op {
         .bias = bias ? bias + channel : nullptr,
         .low = bounds_.low,
         .high = bounds_.high,
-        .ahead = nullptr,
+        .prefetch = nullptr,
         .zeros = job.scratch.zeros,
     };
     /// Row `at` of an image.
@@ -428,7 +428,7 @@ class SeparableConv2d final : public Op {
         // What comes next in x is fetched; the ring is in the cache.
         if (!expands_) {
           const int64_t next = (q + 1) * sliding_.step[0] + taps_.rows.back();
-          row.ahead = next >= 0 ? line(image, next) : nullptr;
+          row.prefetch = next >= 0 ? line(image, next) : nullptr;
         }
         kernels_.depthwise.row[0](row);
         row.y += shape_.ow * stride_;

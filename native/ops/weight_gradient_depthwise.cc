@@ -131,10 +131,10 @@ class DepthwiseWeightGradient final : public WeightGradient {
           .columns = s.ow,
           .channels = channels_,
           .dw = sum + t * s.kw * group_ * channels_,
-          .ahead_source = t == s.kh - 1 && more && spec_.prologue < 0
-                              ? x.data + (next * a.stride[0] + shift) * line
-                              : nullptr,
-          .ahead_dy = t == 0 ? dy.f32() + (image * s.oh + next) * dy_line : nullptr,
+          .prefetch_source = t == s.kh - 1 && more && spec_.prologue < 0
+                                 ? x.data + (next * a.stride[0] + shift) * line
+                                 : nullptr,
+          .prefetch_dy = t == 0 ? dy.f32() + (image * s.oh + next) * dy_line : nullptr,
       });
     }
   }

@@ -176,9 +176,10 @@ class DirectWeightGradient final : public WeightGradient {
         for (int64_t p = panel; p < last; p++) {
           // Fetched meanwhile: the panels of dy that are packed next, and x of the next block.
           const Share share{p - panel, last - panel}, of_all{p - job.first, job.last - job.first};
-          const Ahead dy = last < job.last ? columns_ahead(job, last, first + from, to - from, share)
-                                           : columns_ahead(job, job.first, first + to, to - from, share);
-          const Ahead x = ahead(job.x, channel, channels, first + pixels + from, to - from, of_all);
+          const Prefetch dy = last < job.last
+                                  ? prefetch_columns(job, last, first + from, to - from, share)
+                                  : prefetch_columns(job, job.first, first + to, to - from, share);
+          const Prefetch x = prefetch(job.x, channel, channels, first + pixels + from, to - from, of_all);
           add_panel(job, p, job.scratch.panels + (p - panel) * kPixelsSummed * panel_, begin, channels, from,
                     to, accumulate || i > 0, {x, dy});
         }
@@ -212,8 +213,8 @@ class DirectWeightGradient final : public WeightGradient {
   };
   /// A share of some channels of the `count` pixels from `first`, to be fetched: only where all of them are
   /// read from memory for little work.
-  Ahead ahead(const Tensor& t, int64_t channel, int64_t channels, int64_t first, int64_t count,
-              Share share) const {
+  Prefetch prefetch(const Tensor& t, int64_t channel, int64_t channels, int64_t first, int64_t count,
+                    Share share) const {
     if (!streams_) return {};
     const int64_t left = t.shape[0] * sliding_.grid_pixels() - first;
     const int64_t pixels = std::clamp<int64_t>(left, 0, count);
@@ -223,15 +224,15 @@ class DirectWeightGradient final : public WeightGradient {
     return {t.f32() + (first + begin) * t.stride + channel, (end - begin) * run, run, t.stride};
   }
   /// The panels of dy from `panel` on that are packed in one pass.
-  Ahead columns_ahead(const Job& job, int64_t panel, int64_t first, int64_t count, Share share) const {
+  Prefetch prefetch_columns(const Job& job, int64_t panel, int64_t first, int64_t count, Share share) const {
     const int64_t last = std::min(job.last, panel + kPanelsPacked);
     const int64_t begin = panel * panel_, end = std::min(last * panel_, columns_);
-    return ahead(job.dy, job.group * columns_ + begin, end - begin, first, count, share);
+    return prefetch(job.dy, job.group * columns_ + begin, end - begin, first, count, share);
   }
 
   /// Adds the products of pixels [from, to) of the block and one packed panel to dw.
   void add_panel(const Job& job, int64_t panel, const float* packed, int64_t begin, int64_t channels,
-                 int64_t from, int64_t to, bool accumulate, const Ahead (&ahead)[2]) const {
+                 int64_t from, int64_t to, bool accumulate, const Prefetch (&next)[2]) const {
     const int64_t column = panel * panel_, columns = std::min<int64_t>(panel_, columns_ - column);
     const int64_t oc = spec_.shape.oc;
     for (size_t t = 0; t < pieces_.offsets.size(); t++) {
@@ -246,7 +247,7 @@ class DirectWeightGradient final : public WeightGradient {
           .c_stride = oc,
           .columns = columns,
           .accumulate = accumulate,
-          .ahead = {ahead[0], ahead[1]},
+          .prefetch = {next[0], next[1]},
       });
     }
   }

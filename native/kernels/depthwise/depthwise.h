@@ -36,7 +36,7 @@ struct DepthwiseRow {
   float low, high;
   /// The source row that the next output row meets first, to fetch into the cache, or null. Any address will
   /// do.
-  const float* ahead;
+  const float* prefetch;
   /// `channels` zeros.
   const float* zeros;
 };
@@ -56,8 +56,8 @@ struct DepthwiseGradRows {
   /// [tap_columns][G][channels], added to.
   float* dw;
   /// Where the rows that come next lie, to fetch them into the cache, or null.
-  const float* ahead_source;
-  const float* ahead_dy;
+  const float* prefetch_source;
+  const float* prefetch_dy;
 };
 
 /// Of groups of G = 1, 4 and 8 channels, at index G / 4.

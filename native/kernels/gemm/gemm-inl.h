@@ -41,21 +41,21 @@ DL_INLINE void load_columns(const float* c, Vec (&row)[NV], int64_t columns) {
   }
 }
 
-/// Multiply-adds of each sum between requests for Ahead: they are spread evenly, or they would queue up and
+/// Multiply-adds of each sum between prefetch requests: they are spread evenly, or they would queue up and
 /// the loads of the computation wait behind them.
-constexpr int64_t kAheadStep = 16;
+constexpr int64_t kPrefetchStep = 16;
 
 /// Fetches two stretches of memory in `steps` equal steps.
 class Fetch {
  public:
-  DL_INLINE Fetch(const Ahead (&ahead)[2], int64_t steps) {
+  DL_INLINE Fetch(const Prefetch (&wanted)[2], int64_t steps) {
     DL_UNROLL for (int s = 0; s < 2; s++) {
-      if (ahead[s].lines == 0) continue;
-      at_[s] = ahead[s].from;
-      left_[s] = ahead[s].lines;
-      in_run_[s] = run_[s] = ahead[s].run ? ahead[s].run : ahead[s].lines;
-      jump_[s] = ahead[s].stride - ahead[s].run * kLine;
-      lines_[s] = ceil_div(ahead[s].lines, steps);
+      if (wanted[s].lines == 0) continue;
+      at_[s] = wanted[s].from;
+      left_[s] = wanted[s].lines;
+      in_run_[s] = run_[s] = wanted[s].run ? wanted[s].run : wanted[s].lines;
+      jump_[s] = wanted[s].stride - wanted[s].run * kLine;
+      lines_[s] = ceil_div(wanted[s].lines, steps);
     }
   }
   DL_INLINE bool wants() const { return left_[0] + left_[1] > 0; }
@@ -81,12 +81,12 @@ class Fetch {
 
 /// Rows of a packed panel that are fetched into the first-level cache before they are used: panels of many
 /// channels stream from the second-level cache (GEMM of 128 channels and more: 80 to 86 % of the peak).
-constexpr int64_t kPanelAhead = 48;
+constexpr int64_t kPrefetchDistance = 48;
 
 template <int NV>
 DL_INLINE void fetch_panel(const float* b) {
   DL_UNROLL for (int v = 0; v < NV; v += (kLanes < 16 ? 16 / kLanes : 1)) {
-    prefetch(b + (kPanelAhead * NV + v) * kLanes);
+    prefetch(b + (kPrefetchDistance * NV + v) * kLanes);
   }
 }
 
@@ -126,7 +126,7 @@ DL_INLINE void finish_sums(const GemmFinish& f, int64_t row, int64_t columns, Ve
 /// the time where a sum has 20 of them.
 template <int NV, int MR>
 DL_NOINLINE void gemm_tiles(const GemmBlock& g, int64_t first, int64_t tiles, Fetch& fetch) {
-  const int64_t end = first + tiles * MR, run = fetch.wants() ? kAheadStep : g.k;
+  const int64_t end = first + tiles * MR, run = fetch.wants() ? kPrefetchStep : g.k;
   for (int64_t row = first; row < end; row += MR) {
     const float* const* a = g.a + row;
     float* const* c = g.c + row;
@@ -136,10 +136,10 @@ DL_NOINLINE void gemm_tiles(const GemmBlock& g, int64_t first, int64_t tiles, Fe
         DL_UNROLL for (int v = 0; v < NV; v++) prefetch(c[i] + g.c_offset + v * kLanes);
       }
     }
-    if (g.beside) {
-      const float* beside = g.beside + row * g.beside_stride;
-      DL_UNROLL for (int i = 0; i < MR; i++, beside += g.beside_stride) {
-        DL_UNROLL for (int v = 0; v < NV; v++) prefetch(beside + v * kLanes);
+    if (g.prefetch_rows) {
+      const float* from = g.prefetch_rows + row * g.prefetch_stride;
+      DL_UNROLL for (int i = 0; i < MR; i++, from += g.prefetch_stride) {
+        DL_UNROLL for (int v = 0; v < NV; v++) prefetch(from + v * kLanes);
       }
     }
     Vec sum[MR][NV];
@@ -214,8 +214,8 @@ DL_NOINLINE void outer_tile(const OuterBlock& g, int64_t first, Fetch& fetch) {
   }
   const float* b = g.b;
   const int64_t offset = g.offset + first;
-  for (int64_t begin = 0; begin < g.rows; begin += kAheadStep) {
-    const int64_t end = min(g.rows, begin + kAheadStep);
+  for (int64_t begin = 0; begin < g.rows; begin += kPrefetchStep) {
+    const int64_t end = min(g.rows, begin + kPrefetchStep);
     fetch.step();
     int64_t p = begin;
     const int64_t rounds = p + (end - p) / kUnrolled * kUnrolled;
@@ -260,7 +260,7 @@ DL_INLINE void for_tiles(int64_t rows, Tiles tiles) {
 template <int NV>
 DL_INLINE void gemm_rows(const GemmBlock& g) {
   constexpr int kMost = tile_rows(NV);
-  Fetch fetch(g.ahead, ceil_div(g.rows, kMost) * g.tap_count * ceil_div(g.k, kAheadStep));
+  Fetch fetch(g.prefetch, ceil_div(g.rows, kMost) * g.tap_count * ceil_div(g.k, kPrefetchStep));
   for_tiles<kMost>(g.rows, [&](auto height, int64_t first, int64_t count) {
     gemm_tiles<NV, decltype(height)::value>(g, first, count, fetch);
   });
@@ -269,7 +269,7 @@ DL_INLINE void gemm_rows(const GemmBlock& g) {
 template <int NV>
 DL_INLINE void outer_columns(const OuterBlock& g) {
   constexpr int kMost = outer_rows(NV);
-  Fetch fetch(g.ahead, ceil_div(g.m, kMost) * ceil_div(g.rows, kAheadStep));
+  Fetch fetch(g.prefetch, ceil_div(g.m, kMost) * ceil_div(g.rows, kPrefetchStep));
   for_tiles<kMost>(g.m, [&](auto height, int64_t first, int64_t count) {
     constexpr int kRows = decltype(height)::value;
     for (int64_t i = 0; i < count; i++) outer_tile<NV, kRows>(g, first + i * kRows, fetch);

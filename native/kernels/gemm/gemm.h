@@ -18,7 +18,7 @@
 namespace dl {
 
 /// Memory that a later call needs: fetched into the second-level cache while this one computes.
-struct Ahead {
+struct Prefetch {
   const float* from = nullptr;
   /// Lines in all: side by side or, where `run` is given, so many at a time, `stride` floats from one run to
   /// the next.
@@ -62,10 +62,11 @@ struct GemmBlock {
   /// A and C are in a cache already: their rows are not fetched.
   bool cached = false;
   /// What the next rows need, where it comes from memory.
-  Ahead ahead[2] = {};
-  /// What is read beside C when the sums are done, or null: fetched meanwhile. Like GemmFinish::residual.
-  const float* beside = nullptr;
-  int64_t beside_stride = 0;
+  Prefetch prefetch[2] = {};
+  /// What is read with C when the sums are done, addressed like GemmFinish::residual, or null: fetched into
+  /// the first-level cache meanwhile.
+  const float* prefetch_rows = nullptr;
+  int64_t prefetch_stride = 0;
 };
 
 /// C[i][j] (+)= Σ_p A[p][offset + i] · B[p][j]   for one panel, 0 <= i < m, 0 <= j < columns
@@ -84,7 +85,7 @@ struct OuterBlock {
   int64_t columns;
   bool accumulate;
   /// As above.
-  Ahead ahead[2] = {};
+  Prefetch prefetch[2] = {};
 };
 
 /// c[j] += Σ_p a[p] · b[p·b_stride + j], 0 <= p < k, 0 <= j < columns: one row by a matrix that is read once,
