@@ -149,7 +149,7 @@ Window::Window(const Sliding& sliding, int64_t source_stride, int64_t channels, 
                    : sliding.source_w;
 }
 
-int64_t Window::strip_floats(GridBlocks::Extent block) const {
+int64_t Window::copy_floats(GridBlocks::Extent block) const {
   return copied_ ? block.images * sliding_.window_rows(block.rows) * width_ * pixel_ : 0;
 }
 
@@ -159,39 +159,39 @@ int64_t Window::image_stride(const GridBlock& block) const {
 }
 
 void Window::fill(const Kernels& kernels, const float* source, const NormVectors& norm,
-                  const GridBlock& block, int64_t channel, int64_t channels, float* strip) const {
+                  const GridBlock& block, int64_t channel, int64_t channels, float* copy) const {
   if (!copied_) return;
   const int64_t image = sliding_.source_h * sliding_.source_w * source_stride_;
   for (int64_t i = block.image_begin; i < block.image_end; i++) {
-    copy_strip(kernels.conv,
-               {
-                   .from = source + i * image + channel,
-                   .from_stride = source_stride_,
-                   .height = sliding_.source_h,
-                   .width = sliding_.source_w,
-                   .top = block.row_begin * sliding_.step[0] + sliding_.dh_min,
-                   .left = sliding_.dw_min,
-                   .channels = channels,
-                   .to = strip + (i - block.image_begin) * image_stride(block),
-                   .to_stride = pixel_,
-                   .rows = sliding_.window_rows(block.row_end - block.row_begin),
-                   .columns = width_,
-               },
-               activation_, norm, channel);
+    copy_padded(kernels.conv,
+                {
+                    .from = source + i * image + channel,
+                    .from_stride = source_stride_,
+                    .height = sliding_.source_h,
+                    .width = sliding_.source_w,
+                    .top = block.row_begin * sliding_.step[0] + sliding_.dh_min,
+                    .left = sliding_.dw_min,
+                    .channels = channels,
+                    .to = copy + (i - block.image_begin) * image_stride(block),
+                    .to_stride = pixel_,
+                    .rows = sliding_.window_rows(block.row_end - block.row_begin),
+                    .columns = width_,
+                },
+                activation_, norm, channel);
   }
 }
 
 const float* Window::origin(const float* source, const GridBlock& block, int64_t channel,
-                            const float* strip) const {
-  if (copied_) return strip;
+                            const float* copy) const {
+  if (copied_) return copy;
   const int64_t row =
       block.image_begin * sliding_.source_h + block.row_begin * sliding_.step[0] + sliding_.dh_min;
   return source + (row * sliding_.source_w + sliding_.dw_min) * source_stride_ + channel;
 }
 
 int64_t Window::address(const float* source, const GridBlock& block, const Phase& phase, int64_t channel,
-                        const float* strip, const float** to) const {
-  const float* from = origin(source, block, channel, strip);
+                        const float* copy, const float** to) const {
+  const float* from = origin(source, block, channel, copy);
   const int64_t row_end = std::min(block.row_end, phase.rows), point = point_stride();
   const float** pixel = to;
   for (int64_t image = block.image_begin; image < block.image_end; image++) {

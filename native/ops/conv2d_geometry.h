@@ -120,25 +120,25 @@ inline int64_t copied_stride(int64_t channels) {
   return channels + (channels % 128 == 0 ? kLine : 0);
 }
 
-/// The source of a block as the matrix products read it: either in place, or copied with its padding into a
-/// strip. Then the taps lie at the same offsets from every grid point.
+/// The source of a block as the matrix products read it: either in place, or a copy with its padding. In that
+/// the taps lie at the same offsets from every grid point.
 class Window {
  public:
   /// `source_stride`: floats between source pixels. `channels`: of the slice that is copied at a time.
-  /// `copied`: make a strip even where no padding asks for it. `activation`: of a prologue, or -1.
+  /// `copied`: copy even where no padding asks for it. `activation`: of a prologue, or -1.
   Window(const Sliding& sliding, int64_t source_stride, int64_t channels, bool copied, int activation);
 
   bool copied() const { return copied_; }
-  /// Floats of the strip for blocks of up to this size; 0 when the source is read in place.
-  int64_t strip_floats(GridBlocks::Extent block) const;
-  /// Copies channels [channel, channel + channels) of the block, if copied at all, into `strip`. `norm`: of
+  /// Floats of the copy for blocks of up to this size; 0 when the source is read in place.
+  int64_t copy_floats(GridBlocks::Extent block) const;
+  /// Copies channels [channel, channel + channels) of the block, if copied at all, into `copy`. `norm`: of
   /// the prologue.
   void fill(const Kernels& kernels, const float* source, const NormVectors& norm, const GridBlock& block,
-            int64_t channel, int64_t channels, float* strip) const;
+            int64_t channel, int64_t channels, float* copy) const;
   /// Writes the addresses of the block's grid points, as far as the phase has them: each at tap (dh_min,
   /// dw_min), first channel of the slice. Returns their number.
   int64_t address(const float* source, const GridBlock& block, const Phase& phase, int64_t channel,
-                  const float* strip, const float** to) const;
+                  const float* copy, const float** to) const;
   /// Floats from a grid point to the next in its row.
   int64_t point_stride() const { return sliding_.step[1] * pixel_; }
   /// Pieces of consecutive floats under the kernel: neighbouring taps whose channels lie side by side are
@@ -152,7 +152,7 @@ class Window {
   Pieces pieces(const Phase& phase, int64_t channels) const;
 
  private:
-  const float* origin(const float* source, const GridBlock& block, int64_t channel, const float* strip) const;
+  const float* origin(const float* source, const GridBlock& block, int64_t channel, const float* copy) const;
   /// Floats from an image of the block to the next.
   int64_t image_stride(const GridBlock& block) const;
 

@@ -72,7 +72,7 @@ class DepthwiseConvolution final : public Convolution {
     const float** lines;
     float* zeros;
     /// The rows of a block's image that its outputs read, behind the prologue.
-    float* strip;
+    float* copy;
     int64_t bytes;
   };
   Scratch scratch(std::byte* base) const {
@@ -81,8 +81,8 @@ class DepthwiseConvolution final : public Convolution {
     s.lines = carve.take<const float*>(most_tap_rows_);
     s.zeros = carve.take<float>(channels_);
     if (spec_.prologue >= 0)
-      s.strip = carve.take<float>(sliding_.window_rows(blocks(spec_.shape.n).max_rows()) * sliding_.source_w *
-                                  channels_);
+      s.copy = carve.take<float>(sliding_.window_rows(blocks(spec_.shape.n).max_rows()) * sliding_.source_w *
+                                 channels_);
     s.bytes = carve.used();
     return s;
   }
@@ -139,7 +139,7 @@ class DepthwiseConvolution final : public Convolution {
     };
     int64_t done = 0;
     for (int64_t image = block.image_begin; image < block.image_end; image++) {
-      const float* source = copied ? normalized(o, block, image, scratch.strip)
+      const float* source = copied ? normalized(o, block, image, scratch.copy)
                                    : o.source.f32() + image * sliding_.source_h * line;
       for (int64_t q = block.row_begin; q < std::min(block.row_end, phase.rows); q++) {
         const int64_t first = q * sliding_.step[0];
@@ -164,11 +164,11 @@ class DepthwiseConvolution final : public Convolution {
   /// The source rows of one image of the block by way of the prologue.
   /// @returns where the image's row 0 would lie
   const float* normalized(const ConvolutionOperands& o, const GridBlock& block, int64_t image,
-                          float* strip) const {
+                          float* copy) const {
     const int64_t top = block.row_begin * sliding_.step[0] + sliding_.dh_min;
     return normalized_rows(kernels_.conv, o.source, image, top,
                            sliding_.window_rows(block.row_end - block.row_begin), spec_.prologue, o.prologue,
-                           strip);
+                           copy);
   }
 
   /// Residual, other activations and numbers of some rows, counted over all images, that are still in the

@@ -1,9 +1,9 @@
 // Direct convolution: an indirect GEMM over the taps, for any kernel, stride, dilation and groups, forward
 // and as input gradient.
 //
-// For a block of output pixels: copy the source with its padding into a strip (nothing is copied where there
-// is no padding), then for each panel of output channels multiply the pixels' rows with the packed weights,
-// and finish the outputs while they are in cache. Weights are packed, per phase, group and slice of source
+// For a block of output pixels: copy the source with its padding (nothing is copied where there is no
+// padding), then for each panel of output channels multiply the pixels' rows with the packed weights, and
+// finish the outputs while they are in cache. Weights are packed, per phase, group and slice of source
 // channels, in panels [panel][taps][channels of the slice][width].
 #include <algorithm>
 
@@ -115,7 +115,7 @@ class DirectConvolution final : public Convolution {
   struct Scratch {
     const float** source;
     float** destination;
-    float* strip;
+    float* copy;
     /// The pixels of a piece behind the prologue, where pieces are normalised one by one.
     const float** piece;
     float* weights;
@@ -151,8 +151,8 @@ class DirectConvolution final : public Convolution {
     s.source = carve.take<const float*>(pixels);
     s.destination = carve.take<float*>(pixels);
     const int64_t pieces = normalizes_pieces_ ? kPixelsAtOnce : 0;
-    s.strip =
-        carve.take<float>(window_.strip_floats(largest_) + pieces * copied_stride(spec_.source_channels()));
+    s.copy =
+        carve.take<float>(window_.copy_floats(largest_) + pieces * copied_stride(spec_.source_channels()));
     s.piece = carve.take<const float*>(pieces);
     s.weights = carve.take<float>(packs_late_ ? kLatePanels * late_panel() : 0);
     s.bytes = carve.used();
@@ -271,7 +271,7 @@ class DirectConvolution final : public Convolution {
       const int64_t channels = cut(channels_, slices_, slice + 1) - cut(channels_, slices_, slice);
       if (packs_late_) pack_late(job, group, slice, panels);
       window_.fill(kernels_, job.operands.source.f32(), job.operands.prologue, job.block, channel, channels,
-                   job.scratch.strip);
+                   job.scratch.copy);
       for (size_t phase = 0; phase < phases_.size(); phase++) {
         const int64_t pixels = address(job, sliding_.phases[phase], channel);
         multiply(job, phase, group, slice, panels, pixels);
@@ -326,7 +326,7 @@ class DirectConvolution final : public Convolution {
         destination += phase.columns;
       }
     }
-    return window_.address(job.operands.source.f32(), b, phase, channel, job.scratch.strip,
+    return window_.address(job.operands.source.f32(), b, phase, channel, job.scratch.copy,
                            job.scratch.source);
   }
 
@@ -371,22 +371,22 @@ class DirectConvolution final : public Convolution {
   void normalize(const Job& job, Range pixels) const {
     const int64_t channels = spec_.source_channels();
     const Scratch& to = job.scratch;
-    copy_strip(kernels_.conv,
-               {
-                   .from = to.source[pixels.begin],
-                   .from_stride = job.operands.source.stride,
-                   .height = 1,
-                   .width = pixels.size(),
-                   .top = 0,
-                   .left = 0,
-                   .channels = channels,
-                   .to = to.strip,
-                   .to_stride = copied_stride(channels),
-                   .rows = 1,
-                   .columns = pixels.size(),
-               },
-               spec_.prologue, job.operands.prologue, 0);
-    for (int64_t i = 0; i < pixels.size(); i++) to.piece[i] = to.strip + i * copied_stride(channels);
+    copy_padded(kernels_.conv,
+                {
+                    .from = to.source[pixels.begin],
+                    .from_stride = job.operands.source.stride,
+                    .height = 1,
+                    .width = pixels.size(),
+                    .top = 0,
+                    .left = 0,
+                    .channels = channels,
+                    .to = to.copy,
+                    .to_stride = copied_stride(channels),
+                    .rows = 1,
+                    .columns = pixels.size(),
+                },
+                spec_.prologue, job.operands.prologue, 0);
+    for (int64_t i = 0; i < pixels.size(); i++) to.piece[i] = to.copy + i * copied_stride(channels);
   }
 
   void multiply_piece(const Job& job, GemmBlock& g, int64_t slice, int64_t part, Range pixels) const {

@@ -2,8 +2,8 @@
 // the convolution of dy with the flipped weights.
 //
 // A block is some rows of tiles, which may belong to several images. Its source is copied with the padding
-// into strips and transformed; each of the 36 planes is multiplied with that of the weights; the products are
-// transformed into outputs. In which order depends on what is larger:
+// and transformed; each of the 36 planes is multiplied with that of the weights; the products are transformed
+// into outputs. In which order depends on what is larger:
 //   few weights    They are transformed ahead. An item is a block of tiles that passes by all of them, in the
 //                  second-level cache.
 //   many weights   An item is a panel of output channels: its weights are transformed where they are used,
@@ -104,7 +104,7 @@ class WinogradConvolution final : public Convolution {
     int64_t bytes;
   };
   struct Scratch {
-    float* strip;
+    float* copy;
     /// Transformed tiles, where an item has its own.
     float* in;
     float* out;
@@ -132,7 +132,7 @@ class WinogradConvolution final : public Convolution {
   Scratch scratch(std::byte* base) const {
     Carve carve(base);
     Scratch s;
-    s.strip = carve.take<float>(input_.strip_floats(by_panel_ ? 1 : std::min(most_rows_, tile_rows_)));
+    s.copy = carve.take<float>(input_.copy_floats(by_panel_ ? 1 : std::min(most_rows_, tile_rows_)));
     s.in = carve.take<float>(by_panel_ ? 0 : kWinogradPlanes * plane_in_);
     s.out = carve.take<float>(kWinogradPlanes * plane_out_);
     s.tiles_in = carve.take<const float*>(most_tiles());
@@ -258,7 +258,7 @@ class WinogradConvolution final : public Convolution {
       end = std::min(rows.end, first + tile_rows_);
       input_.transform(job.operands.source, job.operands.prologue,
                        {job.group, image, {begin - first, end - first}, {0, kWinogradWindow}},
-                       job.scratch.strip, job.in + (begin - job.rows.begin) * tile_columns_ * tile_in_,
+                       job.scratch.copy, job.in + (begin - job.rows.begin) * tile_columns_ * tile_in_,
                        tile_in_, plane_in_);
     }
   }

@@ -69,34 +69,34 @@ inline NormVectors from_channel(const NormVectors& v, int64_t channel) {
   return {.mean = v.mean + channel, .scale = v.scale + channel, .bias = v.bias + channel};
 }
 
-/// Copies a strip, by way of a prologue if there is one: `activation` as above.
-inline void copy_strip(const ConvKernels& kernels, const ConvStrip& strip, int activation,
-                       const NormVectors& norm, int64_t channel) {
-  if (activation < 0) return kernels.strip(strip);
-  kernels.strip_normalized[activation](strip, from_channel(norm, channel));
+/// Makes a padded copy, by way of a prologue if there is one: `activation` as above.
+inline void copy_padded(const ConvKernels& kernels, const PaddedCopy& copy, int activation,
+                        const NormVectors& norm, int64_t channel) {
+  if (activation < 0) return kernels.copy(copy);
+  kernels.copy_normalized[activation](copy, from_channel(norm, channel));
 }
 
 /// Rows [top, top + rows) of image `image` of x, in whole and dense, by way of a prologue; rows that x does
 /// not have are 0. @returns where row 0 of the image would lie
 inline const float* normalized_rows(const ConvKernels& kernels, const Tensor& x, int64_t image, int64_t top,
-                                    int64_t rows, int activation, const NormVectors& norm, float* strip) {
+                                    int64_t rows, int activation, const NormVectors& norm, float* copy) {
   const int64_t height = x.shape[1], width = x.shape[2], channels = x.channels();
-  copy_strip(kernels,
-             {
-                 .from = x.f32() + image * height * width * x.stride,
-                 .from_stride = x.stride,
-                 .height = height,
-                 .width = width,
-                 .top = top,
-                 .left = 0,
-                 .channels = channels,
-                 .to = strip,
-                 .to_stride = channels,
-                 .rows = rows,
-                 .columns = width,
-             },
-             activation, norm, 0);
-  return strip - top * width * channels;
+  copy_padded(kernels,
+              {
+                  .from = x.f32() + image * height * width * x.stride,
+                  .from_stride = x.stride,
+                  .height = height,
+                  .width = width,
+                  .top = top,
+                  .left = 0,
+                  .channels = channels,
+                  .to = copy,
+                  .to_stride = channels,
+                  .rows = rows,
+                  .columns = width,
+              },
+              activation, norm, 0);
+  return copy - top * width * channels;
 }
 
 }  // namespace dl

@@ -95,10 +95,10 @@ class DepthwiseWeightGradient final : public WeightGradient {
   };
   /// What output rows [begin, end) of one image read, by way of the prologue.
   Image normalized(const Tensor& x, const NormVectors& prologue, int64_t begin, int64_t end,
-                   float* strip) const {
+                   float* copy) const {
     const int64_t oh = spec_.shape.oh, top = begin % oh * sliding_.step[0] + sliding_.dh_min;
     return {normalized_rows(kernels_.conv, x, begin / oh, top, sliding_.window_rows(end - begin),
-                            spec_.prologue, prologue, strip),
+                            spec_.prologue, prologue, copy),
             channels_};
   }
 

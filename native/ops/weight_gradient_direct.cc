@@ -3,9 +3,8 @@
 //
 // Pixels are cut into slabs, by shape; within a slab, parts of dw (a group, a slice of input channels, some
 // panels of output channels) are work items of their own. An item walks over its slab: a block of x with its
-// padding is copied into a strip, a few pixels of a panel of dy are packed, and small tiles of dw are summed
-// in registers over those pixels. The sums of the slabs are added in their order. Few slabs are made where dw
-// is large.
+// padding is copied, a few pixels of a panel of dy are packed, and small tiles of dw are summed in registers
+// over those pixels. The sums of the slabs are added in their order. Few slabs are made where dw is large.
 #include <algorithm>
 
 #include "kernels/kernels.h"
@@ -14,8 +13,8 @@
 namespace dl {
 namespace {
 
-/// Of a strip of x, in the second-level cache.
-constexpr int64_t kStripBytes = 256 << 10;
+/// Of the copy of x, in the second-level cache.
+constexpr int64_t kCopyBytes = 256 << 10;
 /// Input channels of a slice: the part of dw that one panel sweeps stays in the second-level cache.
 constexpr int64_t kSliceChannels = 128;
 /// The same of 1x1 kernels, whose dw is small: dy is packed less often.
@@ -52,7 +51,7 @@ class DirectWeightGradient final : public WeightGradient {
         pieces_(window_.pieces(sliding_.phases[0], slices_ == 1 ? channels_ : -1)),
         streams_(is_pointwise(spec.shape) && sliding_.step[0] * sliding_.step[1] == 1) {
     const int64_t pixel_bytes = ceil_div(channels_, slices_) * 4 * sliding_.step[0] * sliding_.step[1];
-    most_pixels_ = std::clamp<int64_t>(kStripBytes / pixel_bytes, kPixelsSummed, kMostPixels);
+    most_pixels_ = std::clamp<int64_t>(kCopyBytes / pixel_bytes, kPixelsSummed, kMostPixels);
     largest_ = GridBlocks::largest(spec.shape.n, sliding_.rows, sliding_.columns, most_pixels_);
   }
 
@@ -104,7 +103,7 @@ class DirectWeightGradient final : public WeightGradient {
   };
   struct Scratch {
     const float** pixels;
-    float* strip;
+    float* copy;
     float* panels;
     int64_t bytes;
   };
@@ -124,7 +123,7 @@ class DirectWeightGradient final : public WeightGradient {
     Carve carve(base);
     Scratch s;
     s.pixels = carve.take<const float*>(largest_.images * largest_.rows * sliding_.columns);
-    s.strip = carve.take<float>(window_.strip_floats(largest_));
+    s.copy = carve.take<float>(window_.copy_floats(largest_));
     s.panels = carve.take<float>(std::min(kPanelsPacked, panels_) * kPixelsSummed * panel_);
     s.bytes = carve.used();
     return s;
@@ -163,8 +162,8 @@ class DirectWeightGradient final : public WeightGradient {
     const int64_t begin = cut(channels_, slices_, job.slice);
     const int64_t channels = cut(channels_, slices_, job.slice + 1) - begin;
     const int64_t channel = job.group * channels_ + begin;
-    window_.fill(kernels_, job.x.f32(), job.prologue, block, channel, channels, job.scratch.strip);
-    const int64_t pixels = window_.address(job.x.f32(), block, sliding_.phases[0], channel, job.scratch.strip,
+    window_.fill(kernels_, job.x.f32(), job.prologue, block, channel, channels, job.scratch.copy);
+    const int64_t pixels = window_.address(job.x.f32(), block, sliding_.phases[0], channel, job.scratch.copy,
                                            job.scratch.pixels);
     const int64_t first = (block.image_begin * sliding_.rows + block.row_begin) * sliding_.columns;
     const int64_t parts = ceil_div(pixels, kPixelsSummed);

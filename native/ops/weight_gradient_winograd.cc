@@ -104,7 +104,7 @@ class WinogradWeightGradientOp final : public WeightGradient {
     int64_t bytes;
   };
   struct Scratch {
-    float* strip;
+    float* copy;
     float* x;
     float* dy;
     const float** tiles;
@@ -129,9 +129,9 @@ class WinogradWeightGradientOp final : public WeightGradient {
   Scratch scratch(std::byte* base) const {
     Carve carve(base);
     Scratch s;
-    const int64_t strip_dy =
+    const int64_t copy_dy =
         whole_ ? 0 : largest_.rows * kWinogradTile * tile_columns_ * kWinogradTile * pixel_dy_;
-    s.strip = carve.take<float>(std::max(x_.strip_floats(largest_.rows), strip_dy));
+    s.copy = carve.take<float>(std::max(x_.copy_floats(largest_.rows), copy_dy));
     s.x = carve.take<float>(kWinogradPlanes / parts_ * plane_x_);
     s.dy = carve.take<float>(kWinogradPlanes / parts_ * plane_dy_);
     s.tiles = carve.take<const float*>(most_tiles());
@@ -152,7 +152,7 @@ class WinogradWeightGradientOp final : public WeightGradient {
     for (int64_t i = 0; i < images; i++) {
       const WinogradSource::Part part{
           job.group, block.image_begin + i, {block.row_begin, block.row_end}, {job.first, job.last}};
-      x_.transform(job.x, job.prologue, part, job.scratch.strip,
+      x_.transform(job.x, job.prologue, part, job.scratch.copy,
                    job.scratch.x + i * rows * tile_columns_ * tile_x_, tile_x_, plane_x_);
       transform_dy(job, block, i);
     }
@@ -178,7 +178,7 @@ class WinogradWeightGradientOp final : public WeightGradient {
     }
   }
 
-  /// In place where all tiles are whole, else from a strip with zeros around.
+  /// In place where all tiles are whole, else from a padded copy.
   void transform_dy(const Job& job, const GridBlock& block, int64_t image) const {
     const Conv2dShape& s = spec_.shape;
     const int64_t rows = block.row_end - block.row_begin, top = block.row_begin * kWinogradTile;
@@ -193,7 +193,7 @@ class WinogradWeightGradientOp final : public WeightGradient {
     if (whole_) {
       from += top * row;
     } else {
-      kernels_.conv.strip({
+      kernels_.conv.copy({
           .from = from,
           .from_stride = pixel,
           .height = s.oh,
@@ -201,12 +201,12 @@ class WinogradWeightGradientOp final : public WeightGradient {
           .top = top,
           .left = 0,
           .channels = columns_,
-          .to = job.scratch.strip,
+          .to = job.scratch.copy,
           .to_stride = pixel_dy_,
           .rows = rows * kWinogradTile,
           .columns = tile_columns_ * kWinogradTile,
       });
-      from = job.scratch.strip;
+      from = job.scratch.copy;
       pixel = pixel_dy_;
       row = tile_columns_ * kWinogradTile * pixel;
     }
@@ -233,7 +233,7 @@ class WinogradWeightGradientOp final : public WeightGradient {
   const int64_t channels_, columns_;
   const int64_t tile_rows_, tile_columns_;
   const WinogradSource x_;
-  /// Floats from a pixel of dy's strip to the next, and from a tile of a plane to the next.
+  /// Floats from a pixel of dy's copy to the next, and from a tile of a plane to the next.
   const int64_t pixel_dy_, tile_x_, tile_dy_;
   /// No tile hangs over the edge.
   const bool whole_;

@@ -26,36 +26,37 @@ class WinogradSource {
         columns_(tile_columns * kWinogradTile + kOverlap),
         pixel_(copied_stride(channels)) {}
 
-  /// Floats of the strip for so many rows of tiles.
-  int64_t strip_floats(int64_t rows) const { return window_rows(rows) * columns_ * pixel_; }
+  /// Floats of the padded copy of so many rows of tiles.
+  int64_t copy_floats(int64_t rows) const { return window_rows(rows) * columns_ * pixel_; }
 
   /// Which channels of which rows of tiles of an image, and which rows of their 6x6 places.
   struct Part {
     int64_t group, image;
     Range rows, places;
   };
-  /// Transforms a part by way of a strip. `norm`: of the prologue; `to`: the first tile in the first plane.
-  void transform(const Tensor& source, const NormVectors& norm, const Part& part, float* strip, float* to,
+  /// Transforms a part by way of a padded copy. `norm`: of the prologue; `to`: the first tile in the first
+  /// plane.
+  void transform(const Tensor& source, const NormVectors& norm, const Part& part, float* copy, float* to,
                  int64_t tile_stride, int64_t plane_stride) const {
     const int64_t channel = part.group * channels_;
-    copy_strip(kernels_.conv,
-               {
-                   .from = source.f32() + part.image * size_.h * size_.w * source.stride + channel,
-                   .from_stride = source.stride,
-                   .height = size_.h,
-                   .width = size_.w,
-                   .top = part.rows.begin * kWinogradTile - pad_.h,
-                   .left = -pad_.w,
-                   .channels = channels_,
-                   .to = strip,
-                   .to_stride = pixel_,
-                   .rows = window_rows(part.rows.size()),
-                   .columns = columns_,
-               },
-               activation_, norm, channel);
+    copy_padded(kernels_.conv,
+                {
+                    .from = source.f32() + part.image * size_.h * size_.w * source.stride + channel,
+                    .from_stride = source.stride,
+                    .height = size_.h,
+                    .width = size_.w,
+                    .top = part.rows.begin * kWinogradTile - pad_.h,
+                    .left = -pad_.w,
+                    .channels = channels_,
+                    .to = copy,
+                    .to_stride = pixel_,
+                    .rows = window_rows(part.rows.size()),
+                    .columns = columns_,
+                },
+                activation_, norm, channel);
     for (int64_t row = 0; row < part.rows.size(); row++) {
       kernels_.winograd.input({
-          .from = strip + row * kWinogradTile * columns_ * pixel_,
+          .from = copy + row * kWinogradTile * columns_ * pixel_,
           .row_stride = columns_ * pixel_,
           .pixel_stride = pixel_,
           .tiles = tile_columns_,
@@ -78,7 +79,7 @@ class WinogradSource {
   const Size size_, pad_;
   const int64_t tile_columns_, channels_;
   const int activation_;
-  /// Of the strip: pixels of a row, and floats from a pixel to the next.
+  /// Of the copy: pixels of a row, and floats from a pixel to the next.
   const int64_t columns_, pixel_;
 };
 

@@ -14,7 +14,7 @@ DL_INLINE void clear_pixels(float* to, int64_t stride, int64_t pixels, int64_t c
 
 /// copy(from, to, pixels) writes the pixels of a row that exist.
 template <class Copy>
-DL_INLINE void write_strip(const ConvStrip& s, const Copy& copy) {
+DL_INLINE void write_padded(const PaddedCopy& s, const Copy& copy) {
   // Columns of the window that exist: [first, last).
   const int64_t first = min(max(0, -s.left), s.columns);
   const int64_t last = max(first, min(s.columns, s.width - s.left));
@@ -33,9 +33,9 @@ DL_INLINE void write_strip(const ConvStrip& s, const Copy& copy) {
   }
 }
 
-inline void conv_strip(const ConvStrip& s) {
+inline void conv_copy(const PaddedCopy& s) {
   const bool dense = s.from_stride == s.channels && s.to_stride == s.channels;
-  write_strip(s, [&](const float* from, float* to, int64_t pixels) {
+  write_padded(s, [&](const float* from, float* to, int64_t pixels) {
     if (dense) {
       std::memcpy(to, from, static_cast<size_t>(pixels * s.channels) * sizeof(float));
       return;
@@ -46,9 +46,9 @@ inline void conv_strip(const ConvStrip& s) {
 }
 
 template <class F>
-void conv_strip_normalized(const ConvStrip& s, const NormVectors& v) {
+void conv_copy_normalized(const PaddedCopy& s, const NormVectors& v) {
   const F f;
-  write_strip(s, [&](const float* from, float* to, int64_t pixels) {
+  write_padded(s, [&](const float* from, float* to, int64_t pixels) {
     for (int64_t p = 0; p < pixels; p++, from += s.from_stride, to += s.to_stride) {
       each_vector(s.channels, [&](int64_t k, auto lanes) {
         const Vec centred = lanes.load(from + k) - lanes.load(v.mean + k);
@@ -119,9 +119,9 @@ inline void conv_add_parts(const float* parts, int64_t stride, int64_t count, in
 }
 
 inline constexpr ConvKernels conv_kernels{
-    .strip = conv_strip,
-#define DL_ROW(name, F) conv_strip_normalized<functions::F>,
-    .strip_normalized = {DL_FUSED_ACTIVATIONS(DL_ROW)},
+    .copy = conv_copy,
+#define DL_ROW(name, F) conv_copy_normalized<functions::F>,
+    .copy_normalized = {DL_FUSED_ACTIVATIONS(DL_ROW)},
 #undef DL_ROW
 #define DL_ROW(name, F) conv_finish<functions::F>,
     .finish = {DL_FUSED_ACTIVATIONS(DL_ROW)},

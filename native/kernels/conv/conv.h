@@ -1,5 +1,5 @@
-// What surrounds the matrix products of a convolution: strips of the source with their padding, the end of a
-// block of outputs, sums over pixels.
+// What surrounds the matrix products of a convolution: padded copies of the source, the end of a block of
+// outputs, sums over pixels.
 #pragma once
 #include <cstdint>
 
@@ -12,7 +12,7 @@ namespace dl {
 ///   to[(r·columns + c)·to_stride + k] = from[((top + r)·width + left + c)·from_stride + k]
 /// for 0 <= r < rows, 0 <= c < columns, 0 <= k < channels, or 0 where (top + r, left + c) lies outside
 /// height x width. What lies between `channels` and `to_stride` is left alone.
-struct ConvStrip {
+struct PaddedCopy {
   const float* from;
   int64_t from_stride;
   int64_t height, width;
@@ -36,9 +36,9 @@ struct ConvFinish {
 };
 
 struct ConvKernels {
-  void (*strip)(const ConvStrip&);
+  void (*copy)(const PaddedCopy&);
   /// The same of act((from - mean)·scale + bias), by FusedActivation; the padding is 0 behind the activation.
-  void (*strip_normalized[static_cast<int>(FusedActivation::count)])(const ConvStrip&, const NormVectors&);
+  void (*copy_normalized[static_cast<int>(FusedActivation::count)])(const PaddedCopy&, const NormVectors&);
   /// By FusedActivation.
   void (*finish[static_cast<int>(FusedActivation::count)])(const ConvFinish&);
   /// Of each column of y[pixels][columns]: mean[j] and m2[j] = Σ (y - mean)².
