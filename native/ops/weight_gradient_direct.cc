@@ -1,5 +1,5 @@
-// Direct weight gradient: dw[tap][ic][oc] = Σ_pixels x[pixel + tap][ic] · dy[pixel][oc], db[oc] = Σ_pixels
-// dy[pixel][oc].
+// Direct weight gradient:
+//   dw[tap][ic][oc] = Σ_pixels x[pixel + tap][ic] · dy[pixel][oc]     db[oc] = Σ_pixels dy[pixel][oc]
 //
 // Pixels are cut into slabs, by shape; within a slab, parts of dw (a group, a slice of input channels, some
 // panels of output channels) are work items of their own. An item walks over its slab: a block of x with its
