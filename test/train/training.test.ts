@@ -478,7 +478,7 @@ describe('resume', () => {
     ['activations recomputed from there on', 'resnet20', {}, { checkpointActivations: true }],
     [
       'activations recomputed until then',
-      'densenet_cifar',
+      'resnet20',
       { checkpointActivations: true },
       { checkpointActivations: false },
     ],
