@@ -57,14 +57,14 @@ class WinogradWeightGradientOp final : public WeightGradient {
   }
 
   Needs needs() const override {
-    return {.scratch = scratch(nullptr).bytes, .workspace = workspace(nullptr, most_slabs_).bytes};
+    return {.scratch = scratch(nullptr).bytes, .workspace = workspace(nullptr, slabs(spec_.shape.n)).bytes};
   }
 
   void run(const Run& run, const Tensor& x, const NormVectors& prologue, const Tensor& dy, float* dw,
            float* db) const override {
     const int64_t oc = spec_.shape.oc;
-    const GridBlocks blocks(x.shape[0], tile_rows_, tile_columns_, target_);
-    const int64_t slabs = std::min(most_slabs_, blocks.count());
+    const GridBlocks blocks = this->blocks(x.shape[0]);
+    const int64_t slabs = this->slabs(x.shape[0]);
     const Workspace sums = workspace(run.workspace, slabs);
     run.parallel_for(slabs * groups_ * parts_, [&](int64_t item, int thread) {
       const int64_t part = item % parts_, group = item / parts_ % groups_, slab = item / parts_ / groups_;
@@ -122,6 +122,9 @@ class WinogradWeightGradientOp final : public WeightGradient {
     int64_t first, last;
   };
 
+  GridBlocks blocks(int64_t n) const { return GridBlocks(n, tile_rows_, tile_columns_, target_); }
+  /// No more for a smaller n.
+  int64_t slabs(int64_t n) const { return std::min(most_slabs_, blocks(n).count()); }
   int64_t most_tiles() const { return largest_.images * largest_.rows * tile_columns_; }
   /// Floats from the sums of a place to the next: they begin in different sets.
   int64_t plane() const { return round_up(channels_ * spec_.shape.oc, kLine) + kLine; }
