@@ -166,9 +166,8 @@ export async function findNetwork(name: string): Promise<Network> {
 
 /** All networks, in the order of the list. */
 export async function allNetworks(): Promise<Network[]> {
-  const networks: Network[] = [];
-  for (const file of files) networks.push(...(await file.load()).default);
-  return networks;
+  const families = await Promise.all(files.map(file => file.load()));
+  return families.flatMap(family => family.default);
 }
 
 /** Pictures of up to this many pixels a side take a network's CIFAR form. */

@@ -44,6 +44,8 @@ const shipped = join(root, 'datasets', 'weights', 'cifar10-resnet20.safetensors'
 const drawing = join(root, 'docs', 'stickers.webp');
 const cli = join(root, 'dist', 'cli', 'index.js');
 const torchProgram = join(root, 'test/bench/startup_torch.py');
+/** What every program in Node that reads a picture with sharp takes at least. */
+const decoding = `require(${JSON.stringify(createRequire(import.meta.url).resolve('sharp'))})(process.argv[1]).raw().toBuffer()`;
 const onnxProgram = fileURLToPath(new URL('startup_onnxruntime.js', import.meta.url));
 
 /** Milliseconds and output of one run. Throws when it fails: its time would mean nothing. */
@@ -103,6 +105,7 @@ async function run(options: Options): Promise<void> {
     const predict = [process.execPath, cli, 'predict', picture, '--weights', weights];
     const timed: Timed[] = [
       { name: '`node -e 0`', line: [process.execPath, '-e', '0'] },
+      { name: 'sharp alone, decoding', line: [process.execPath, '-e', decoding, picture] },
       { name: '`dlcourse --help`', line: [process.execPath, cli, '--help'] },
       { name: '`dlcourse predict`', line: predict },
       ...(await peers(options, loaded, folder)),
