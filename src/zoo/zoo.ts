@@ -166,8 +166,9 @@ export async function findNetwork(name: string): Promise<Network> {
 
 /** All networks, in the order of the list. */
 export async function allNetworks(): Promise<Network[]> {
-  const families = await Promise.all(files.map(file => file.load()));
-  return families.flatMap(family => family.default);
+  const networks: Network[] = [];
+  for (const file of files) networks.push(...(await file.load()).default);
+  return networks;
 }
 
 /** Pictures of up to this many pixels a side take a network's CIFAR form. */
