@@ -10,6 +10,7 @@ import { Ui } from '../../cli/ui.js';
 import { option, text, whole } from '../../cli/values.js';
 import { packageRoot } from '../../src/native.js';
 import { bestOf, keepKernelResult } from './kernel-rows.js';
+import { main } from './main.js';
 import { machine, stamp } from './rows.js';
 
 interface Options {
@@ -47,13 +48,14 @@ async function run(options: Options): Promise<void> {
   ui.print('now: npm run docs');
 }
 
-await new Command('bench:kernels')
-  .description('Measures kernels, and records the best figures of each in docs/kernels.json.')
-  .addOption(option('--runs <n>', 'processes that measure; the best of each kernel counts', whole(1, 1000), 5))
-  .addOption(option('--repeats <n>', 'measurements of each kernel in a process', whole(1, 100_000), 20))
-  .addOption(option('--batch-size <n>', 'images at a time', whole(1, 65_536), 64))
-  .addOption(option('--threads <n>', 'threads', whole(1, 1024), 2))
-  .addOption(option('--isa <name>', 'instruction set (default: the best of the machine)', text))
-  .option('--exact', 'without Winograd; only what that changes is recorded, in rows of its own', false)
-  .action(run)
-  .parseAsync();
+await main(
+  new Command('bench:kernels')
+    .description('Measures kernels, and records the best figures of each in docs/kernels.json.')
+    .addOption(option('--runs <n>', 'processes that measure; the best of each kernel counts', whole(1, 1000), 5))
+    .addOption(option('--repeats <n>', 'measurements of each kernel in a process', whole(1, 100_000), 20))
+    .addOption(option('--batch-size <n>', 'images at a time', whole(1, 65_536), 64))
+    .addOption(option('--threads <n>', 'threads', whole(1, 1024), 2))
+    .addOption(option('--isa <name>', 'instruction set (default: the best of the machine)', text))
+    .option('--exact', 'without Winograd; only what that changes is recorded, in rows of its own', false)
+    .action(run),
+);

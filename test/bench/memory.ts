@@ -9,13 +9,13 @@ import { Command } from 'commander';
 import { noise } from '../../cli/bench/timing.js';
 import { Ui } from '../../cli/ui.js';
 import { choice, option, text, whole } from '../../cli/values.js';
-import { DlcourseError } from '../../src/errors.js';
 import { native } from '../../src/native.js';
 import { Store } from '../../src/runtime/program.js';
 import { ArraySource } from '../../src/train/inputs.js';
 import { makeRecipe } from '../../src/train/recipe.js';
 import { Training } from '../../src/train/training.js';
 import { buildNetwork, type Form } from '../../src/zoo/zoo.js';
+import { main } from './main.js';
 import { keepMemoryRow, type MemoryTrial } from './memory-rows.js';
 import { digits, machine, stamp } from './rows.js';
 import { type Subject, subjectsOf } from './subjects.js';
@@ -86,18 +86,13 @@ async function run(names: readonly string[], options: Options): Promise<void> {
   ui.print('now: npm run docs');
 }
 
-try {
-  await new Command('bench:memory')
+await main(
+  new Command('bench:memory')
     .description('Compares the memory that trainings state with what they take, and records it in docs/memory.json.')
     .argument('[models...]', 'networks (default: those of docs/benchmarks.md)')
     .addOption(option('--form <name>', 'only cifar or imagenet', choice(['cifar', 'imagenet'])))
     .addOption(option('--threads <n>', 'threads', whole(1, 1024), 2))
     .option('--checkpoint-activations', 'train with less memory, in more time; recorded in rows of their own', false)
     .addOption(option('--trial <subject>', 'one training, in this process', text).hideHelp())
-    .action(run)
-    .parseAsync();
-} catch (error) {
-  if (!(error instanceof DlcourseError)) throw error;
-  console.error(error.message);
-  process.exit(error.exitStatus);
-}
+    .action(run),
+);

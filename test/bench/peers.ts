@@ -17,6 +17,7 @@ import type { Form } from '../../src/zoo/zoo.js';
 import { trainable } from '../parity/pair.js';
 import { interpreter, pythonCache, pythonPath } from '../parity/python.js';
 import { currentCommit } from '../tools/commit.js';
+import { main } from './main.js';
 import { type Ask, type Failure, measure } from './measure.js';
 import {
   best,
@@ -229,8 +230,8 @@ async function run(names: readonly string[], options: Options): Promise<void> {
   ui.print(options.only ? 'not recorded: some contenders were left out' : 'now: npm run docs');
 }
 
-try {
-  await new Command('bench:peers')
+await main(
+  new Command('bench:peers')
     .description('Compares dlcourse with PyTorch and onnxruntime, and records the figures in docs/benchmarks.json.')
     .argument('[models...]', 'networks (default: those of docs/benchmarks.md)')
     .addOption(option('--form <name>', 'only cifar or imagenet', choice(['cifar', 'imagenet'])))
@@ -247,10 +248,6 @@ try {
       option('--without <list>', 'leave out, for torch_compile takes minutes to begin', choices(contenders), []),
     )
     .option('--missing', 'only what has not been measured on this machine')
-    .action(run)
-    .parseAsync();
-} catch (error) {
-  if (!(error instanceof DlcourseError)) throw error;
-  console.error(error.message);
-  process.exit(received()?.status ?? error.exitStatus);
-}
+    .action(run),
+  () => received()?.status,
+);

@@ -8,9 +8,9 @@ import { Command } from 'commander';
 import type { ModelBench } from '../../cli/bench/model.js';
 import { Ui } from '../../cli/ui.js';
 import { choice, option, whole } from '../../cli/values.js';
-import { DlcourseError } from '../../src/errors.js';
 import { packageRoot } from '../../src/native.js';
 import type { Form } from '../../src/zoo/zoo.js';
+import { main } from './main.js';
 import { keepProfile, type Part } from './profile-rows.js';
 import { digits, machine, stamp } from './rows.js';
 import { type Subject, subjectsOf } from './subjects.js';
@@ -64,17 +64,12 @@ async function run(names: readonly string[], options: Options): Promise<void> {
   ui.print('now: npm run docs');
 }
 
-try {
-  await new Command('bench:profiles')
+await main(
+  new Command('bench:profiles')
     .description("Profiles networks' training steps, and records the figures in docs/profiles.json.")
     .argument('[models...]', 'networks (default: those of docs/benchmarks.md)')
     .addOption(option('--form <name>', 'only cifar or imagenet', choice(['cifar', 'imagenet'])))
     .addOption(option('--threads <n>', 'threads', whole(1, 1024), 2))
     .addOption(option('--repeats <n>', 'measurements of each step; the best counts', whole(1, 100_000), 7))
-    .action(run)
-    .parseAsync();
-} catch (error) {
-  if (!(error instanceof DlcourseError)) throw error;
-  console.error(error.message);
-  process.exit(error.exitStatus);
-}
+    .action(run),
+);

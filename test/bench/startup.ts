@@ -12,13 +12,13 @@ import sharp from 'sharp';
 import { summarise } from '../../cli/bench/timing.js';
 import { Ui } from '../../cli/ui.js';
 import { option, text, whole } from '../../cli/values.js';
-import { DlcourseError } from '../../src/errors.js';
 import type { LayoutName } from '../../src/io/layouts/layout.js';
 import { exportModel } from '../../src/models/export.js';
 import { type LoadedModel, loadModel } from '../../src/models/file.js';
 import { native, packageRoot } from '../../src/native.js';
 import type { Input } from '../parity/pair.js';
 import { interpreter, Python } from '../parity/python.js';
+import { main } from './main.js';
 import { digits, machine, stamp } from './rows.js';
 import { type CommandTimes, keepStartupRow, timesTable } from './startup-rows.js';
 
@@ -144,8 +144,8 @@ async function run(options: Options): Promise<void> {
   }
 }
 
-try {
-  await new Command('bench:startup')
+await main(
+  new Command('bench:startup')
     .description('Measures commands from the shell, and records the figures in docs/startup.json.')
     .addOption(option('--weights <file>', 'any that dlcourse predict takes', text).default(shipped, 'resnet20'))
     .addOption(option('--picture <file>', 'what is predicted', text).default(drawing, 'docs/stickers.webp'))
@@ -154,10 +154,5 @@ try {
     .option('--torch', 'beside it the same in Python with PyTorch', false)
     .addOption(option('--onnxruntime <folder>', 'and with onnxruntime-node, installed in this folder', text))
     .addHelpText('after', '\nBoth peers take the Python of docs/benchmarks.md, which converts the weights.')
-    .action(run)
-    .parseAsync();
-} catch (error) {
-  if (!(error instanceof DlcourseError)) throw error;
-  console.error(error.message);
-  process.exit(error.exitStatus);
-}
+    .action(run),
+);
