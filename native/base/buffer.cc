@@ -21,6 +21,8 @@ namespace dl {
 namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
+/// A whole number of pages on every system.
+constexpr size_t kPage = size_t{64} << 10;
 
 std::atomic<size_t> live{0};
 std::atomic<size_t> peak{0};
@@ -44,7 +46,9 @@ Buffer::Buffer(size_t bytes) : size_(bytes) {
 #ifdef DL_HAS_MMAP
   if (bytes >= kHugePage) {
     // Map one huge page more than needed, then give back what lies outside the aligned block.
-    size_t size = (bytes + kHugePage - 1) / kHugePage * kHugePage;
+    // What does not fill a huge page lies on usual ones: rounded up, tensors of a few MiB would take half as
+    // much again.
+    size_t size = (bytes + kPage - 1) / kPage * kPage;
     void* block = mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (block == MAP_FAILED) out_of_memory(bytes);
     auto start = reinterpret_cast<uintptr_t>(block);

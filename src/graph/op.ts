@@ -89,6 +89,8 @@ export interface OpSpec<S extends AttributeSpecs> {
   readonly updates?: (attributes: AttributesOf<S>, inputs: number) => readonly number[];
   /** The output is the input's memory seen otherwise: no step is made. */
   readonly view?: (attributes: AttributesOf<S>) => View;
+  /** The output is channels `begin` to `end`, attributes, of the input: so is what it adds to the input's gradient. */
+  readonly slices?: boolean;
   /** Operands may not have gaps between their pixels. */
   readonly dense?: boolean;
   /** The output is its inputs side by side on the channels: producers may write there directly. */

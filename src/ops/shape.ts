@@ -1,6 +1,6 @@
 // Ops that move data: pooling's neighbours. Slices and concatenations are views wherever the planner can make them so.
 
-import { sameShape, showType, type TensorType } from '../graph/graph.js';
+import { sameShape, showType, type TensorType, type Value } from '../graph/graph.js';
 import { defineOp, flag, type Gradients, int, ints, list, real, shapeError } from '../graph/op.js';
 import { reshape } from './arithmetic.js';
 
@@ -35,7 +35,7 @@ export const concat = defineOp({
   },
 });
 
-/** Channels begin ≤ c < end: a view. */
+/** Channels begin ≤ c < end: a view, and its gradient is one of these channels alone. */
 export const sliceChannels = defineOp({
   name: 'slice_channels',
   attributes: { begin: int(0, 0), end: int(0, 0) },
@@ -46,12 +46,7 @@ export const sliceChannels = defineOp({
     return [{ ...x!, shape: [...x!.shape.slice(0, -1), a.end - a.begin] }];
   },
   view: a => ({ channel: a.begin }),
-  gradient: ({ inputs, dy, attributes: a }): Gradients => {
-    const { shape } = inputs[0]!.type;
-    const c = shape.at(-1)!;
-    const image = reshape([dy[0]!], { shape: [1, shape.slice(0, -1).reduce((p, d) => p * d, 1), a.end - a.begin] })[0]!;
-    return reshape([pad([image], { channels: [a.begin, c - a.end] })[0]!], { shape });
-  },
+  slices: true,
 });
 
 const padding = { pad: ints([0, 0, 0, 0], 0), channels: ints([0, 0], 0) };
@@ -71,6 +66,15 @@ export const pad = defineOp({
   },
   gradient: ({ dy, attributes: { pad, channels } }): Gradients => padGrad([dy[0]!], { pad, channels }),
 });
+
+/** x with channels of zeros around its own. */
+export function padChannels(x: Value, before: number, after: number): Value {
+  if (before + after === 0) return x;
+  const [channels, ...outer] = [...x.type.shape].reverse();
+  const image = reshape([x], { shape: [1, outer.reduce((p, d) => p * d, 1), channels!] })[0]!;
+  const padded = pad([image], { channels: [before, after] })[0]!;
+  return reshape([padded], { shape: [...x.type.shape.slice(0, -1), before + channels! + after] })[0]!;
+}
 
 /** The inverse: x without its border. */
 export const padGrad = defineOp({

@@ -1,7 +1,7 @@
 // Reverse-mode differentiation, graph to graph: gradients are ops like any others.
 
 import type { Graph, Node, Value } from '../graph/graph.js';
-import { sum } from '../ops/arithmetic.js';
+import { type Part, sumOfParts } from './parts.js';
 
 /**
  * Appends to the graph the gradients of Σ seed·output with respect to the values `wrt`.
@@ -15,31 +15,37 @@ export function differentiate(
 ): Map<Value, Value> {
   const forward = [...graph.nodes];
   const wanted = reaching(forward, wrt);
-  const parts = new Map<Value, Value[]>();
-  for (const [output, seed] of seeds) parts.set(output, [seed]);
+  const parts = new Map<Value, Part[]>();
+  for (const [output, seed] of seeds) parts.set(output, [{ gradient: seed, begin: 0 }]);
 
   /** The sum of all contributions, in the order of use. */
   const total = (value: Value): Value | undefined => {
     const list = parts.get(value);
     if (!list) return undefined;
-    if (list.length > 1) list.splice(0, list.length, sum(list));
-    return list[0];
+    const gradient = sumOfParts(value.type, list);
+    list.splice(0, list.length, { gradient, begin: 0 });
+    return gradient;
+  };
+  const add = (value: Value, part: Part): void => {
+    const list = parts.get(value);
+    if (list) list.push(part);
+    else parts.set(value, [part]);
   };
 
   for (const node of forward.reverse()) {
-    const rule = node.op.spec.gradient;
+    const { gradient: rule, slices } = node.op.spec;
     const wants = node.inputs.map(v => wanted.has(v));
-    if (!rule || !wants.includes(true)) continue;
+    if (!wants.includes(true) || !(rule || slices)) continue;
     graph.scoped(node.path, () => {
       const dy = node.outputs.map(total);
       if (dy.every(d => d === undefined)) return;
-      const gradients = rule({ inputs: node.inputs, outputs: node.outputs, dy, attributes: node.attributes, wants });
+      if (slices) {
+        add(node.inputs[0]!, { gradient: dy[0]!, begin: (node.attributes as { begin: number }).begin });
+        return;
+      }
+      const gradients = rule!({ inputs: node.inputs, outputs: node.outputs, dy, attributes: node.attributes, wants });
       node.inputs.forEach((input, i) => {
-        const gradient = gradients[i];
-        if (!gradient || !wants[i]) return;
-        const list = parts.get(input);
-        if (list) list.push(gradient);
-        else parts.set(input, [gradient]);
+        if (gradients[i] && wants[i]) add(input, { gradient: gradients[i], begin: 0 });
       });
     });
   }

@@ -6,11 +6,11 @@ import { dirname, join } from 'node:path';
 import { DlcourseError } from '../errors.js';
 import type { BuiltPlan } from '../plan/build.js';
 
-const HUGE_PAGE = 2 ** 21;
+const MAPPED = 2 ** 21;
+const PAGE = 2 ** 16;
 
-/** What the engine takes for a buffer: from 2 MiB on, whole huge pages (native/base/buffer.cc). */
-export const bufferBytes = (bytes: number): number =>
-  bytes < HUGE_PAGE ? bytes : Math.ceil(bytes / HUGE_PAGE) * HUGE_PAGE;
+/** What the engine takes for a buffer: from 2 MiB on, whole pages (native/base/buffer.cc). */
+export const bufferBytes = (bytes: number): number => (bytes < MAPPED ? bytes : Math.ceil(bytes / PAGE) * PAGE);
 
 /** Lines between the threads' shares of scratch, and slots of feeds (native/plan/executable). */
 const APART = 5 * 64;

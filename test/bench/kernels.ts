@@ -51,7 +51,7 @@ async function run(options: Options): Promise<void> {
 await main(
   new Command('bench:kernels')
     .description('Measures kernels, and records the best figures of each in docs/kernels.json.')
-    .addOption(option('--runs <n>', 'processes that measure; the best of each kernel counts', whole(1, 1000), 5))
+    .addOption(option('--runs <n>', 'processes that measure; the best of each kernel counts', whole(1, 1000), 10))
     .addOption(option('--repeats <n>', 'measurements of each kernel in a process', whole(1, 100_000), 20))
     .addOption(option('--batch-size <n>', 'images at a time', whole(1, 65_536), 64))
     .addOption(option('--threads <n>', 'threads', whole(1, 1024), 2))
