@@ -81,10 +81,11 @@ DL_INLINE void sum_panel(int64_t begin, int64_t end, int64_t i, Lanes lanes, flo
 /// sums[k][i] += Σ over rows of term k. `term(r, i, lanes, t)` sets t[0..K) for row r, channels i...
 /// Rows are taken in groups, in panels of four vectors: a sweep of single vectors through wide rows is a
 /// pattern that prefetchers do not follow (measured at 64 channels: half the bandwidth), and so is a long
-/// group. The order of additions depends on c and rows alone.
+/// group. Wide rows are streams of their own, each taken alone (512 channels: 30 instead of 20 GB/s). The
+/// order of additions depends on c and rows alone.
 template <int K, class Term>
 DL_INLINE void sum_rows(int64_t rows, int64_t c, float* const (&sums)[K], const Term& term) {
-  const int64_t group = min(64, max(8, 512 / c));
+  const int64_t group = c >= 256 ? 1 : min(64, max(8, 512 / c));
   for (int64_t begin = 0; begin < rows; begin += group) {
     const int64_t end = min(rows, begin + group);
     int64_t i = 0;

@@ -78,10 +78,15 @@ TEST(channel_shuffle) {
   Value x = with_data(batch({1, 1, 1, 6}), {0, 1, 2, 3, 4, 5});
   check_op({"channel_shuffle", {{"groups", 2.0}}, {x}, {x}}, {with_data(x, {0, 3, 1, 4, 2, 5})}, 0);
   check_op({"channel_shuffle", {{"groups", 3.0}}, {x}, {x}}, {with_data(x, {0, 2, 4, 1, 3, 5})}, 0);
-  Value wide = random(batch({2, 3, 3, 60}), 1);
-  Value y = filled(wide, [&](Position p) { return at(wide, p.n, p.y, p.x, p.c % 5 * 12 + p.c / 5); });
-  check_op({"channel_shuffle", {{"groups", 5.0}}, {wide}, {wide}}, {y}, 0);
-  check_op({"channel_shuffle", {{"groups", 12.0}}, {y}, {wide}}, {wide}, 0);
+  const int64_t channels = 360;
+  const Value wide = random(batch({2, 3, 3, channels}), 1);
+  for (const int64_t groups : {1, 2, 3, 4, 5, 8, 9, 360}) {
+    const int64_t width = channels / groups;
+    const Value y = filled(
+        wide, [&](Position p) { return at(wide, p.n, p.y, p.x, p.c % groups * width + p.c / groups); });
+    check_op({"channel_shuffle", {{"groups", static_cast<double>(groups)}}, {wide}, {wide}}, {y}, 0);
+    check_op({"channel_shuffle", {{"groups", static_cast<double>(width)}}, {y}, {wide}}, {wide}, 0);
+  }
 }
 
 }  // namespace

@@ -64,6 +64,18 @@ describe('planMemory', () => {
     expect(planMemory(lifetimes).bytes).toBeLessThan(7.1 * unit);
   });
 
+  test('leaves no gap between what is there when most is alive', () => {
+    // By size alone the block of 3 lies on the first of 5, and the one of 2, which is there with both, above them.
+    const unit = 101 * LINE;
+    const lifetimes = [
+      { bytes: 3 * unit, first: 1, last: 3 },
+      { bytes: 5 * unit, first: 5, last: 5 },
+      { bytes: 2 * unit, first: 3, last: 4 },
+      { bytes: 5 * unit, first: 3, last: 5 },
+    ];
+    expect(planMemory(lifetimes).bytes).toBeLessThan(10.1 * unit);
+  });
+
   test('a chain needs two blocks, and neighbours do not begin in the same cache set', () => {
     const chain = Array.from({ length: 100 }, (_, i) => ({ bytes: 1 << 16, first: i, last: i + 1 }));
     const { offsets, bytes } = planMemory(chain);
