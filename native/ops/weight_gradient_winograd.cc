@@ -7,6 +7,7 @@
 // and the output channels are taken some at a time: sums need four times the memory of dw.
 #include <algorithm>
 
+#include "base/checked.h"
 #include "kernels/kernels.h"
 #include "ops/convolution.h"
 #include "ops/winograd_source.h"
@@ -34,8 +35,7 @@ class WinogradWeightGradientOp final : public WeightGradient {
         groups_(spec.shape.attributes.groups),
         channels_(spec.shape.ic_per_group()),
         columns_(spec.shape.oc_per_group()),
-        rounds_(groups_ == 1 ? ceil_div(sum_bytes(columns_), kRoundBytes) : 1),
-        width_(rounds_ == 1 ? columns_ : round_up(ceil_div(columns_, rounds_), kernels_.gemm.panel)),
+        width_(round_width()),
         tile_rows_(ceil_div(spec.shape.oh, kWinogradTile)),
         tile_columns_(ceil_div(spec.shape.ow, kWinogradTile)),
         x_(kernels_, {spec.shape.ih, spec.shape.iw},
@@ -110,6 +110,12 @@ class WinogradWeightGradientOp final : public WeightGradient {
   /// Of a group's sums of so many columns.
   int64_t sum_bytes(int64_t columns) const {
     return kWinogradPlanes * channels_ * columns * int64_t{sizeof(float)};
+  }
+  /// Columns whose sums are made at a time: whole panels, or all.
+  int64_t round_width() const {
+    const int64_t rounds = ceil_div(checked_mul(sum_bytes(1), columns_), kRoundBytes);
+    if (groups_ > 1 || rounds == 1) return columns_;
+    return std::min(columns_, round_up(ceil_div(columns_, rounds), kernels_.gemm.panel));
   }
   /// Floats from the sums of an input channel to the next, and of a place to the next: those begin in
   /// different sets.
@@ -262,8 +268,8 @@ class WinogradWeightGradientOp final : public WeightGradient {
   const int64_t groups_;
   /// Of x and dy, in a group.
   const int64_t channels_, columns_;
-  /// How many times some of the columns are taken, and how many at a time.
-  const int64_t rounds_, width_;
+  /// Of a round.
+  const int64_t width_;
   const int64_t tile_rows_, tile_columns_;
   const WinogradSource x_;
   /// Floats from a pixel of dy's copy to the next, and from a tile of a plane to the next.

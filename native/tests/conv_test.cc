@@ -304,7 +304,7 @@ const std::vector<ConvShape> kShapes{
      .bottom = 1,
      .left = 1,
      .right = 1},
-    {.n = 2,
+    {.n = 12,
      .ih = 3,
      .iw = 2,
      .ic = 130,
@@ -394,6 +394,19 @@ Attributes epilogue(bool bias, bool residual, const std::string& activation, boo
   return {{"bias", bias}, {"residual", residual}, {"activation", activation}, {"moments", moments},
           {"norm", norm}, {"affine", affine},     {"epsilon", epsilon}};
 }
+
+/// So many weights that Winograd's sums for their gradient are made for some output channels at a time.
+const ConvShape kWide{.n = 4,
+                      .ih = 7,
+                      .iw = 7,
+                      .ic = 400,
+                      .oc = 408,
+                      .kh = 3,
+                      .kw = 3,
+                      .top = 1,
+                      .bottom = 1,
+                      .left = 1,
+                      .right = 1};
 
 Value image(const ConvShape& s) {
   return batch({s.n, s.ih, s.iw, s.ic});
@@ -530,19 +543,8 @@ TEST(conv2d_grad_weight) {
   for (const ConvShape& s : kShapes) check_grad_weight(s);
 }
 
-// So many weights that Winograd's sums are made for some of the output channels at a time.
 TEST(conv2d_grad_weight_wide) {
-  check_grad_weight({.n = 2,
-                     .ih = 5,
-                     .iw = 5,
-                     .ic = 400,
-                     .oc = 408,
-                     .kh = 3,
-                     .kw = 3,
-                     .top = 1,
-                     .bottom = 1,
-                     .left = 1,
-                     .right = 1});
+  check_grad_weight(kWide);
 }
 
 // The input of the convolution is a norm of what is given; the padding is 0 behind it.
@@ -617,10 +619,8 @@ TEST(conv2d_grad_input_sums) {
 
 // Where Winograd's transforms pay they are used, unless exact sums are asked for.
 TEST(conv2d_exact) {
-  const ConvShape s{.n = 4, .ih = 16, .iw = 16, .ic = 64, .oc = 64, .kh = 3, .kw = 3};
-  const Value x = random(image(s), 1), w = random(weights(s), 2), dy = random(result(s), 5);
-  const auto differ = [&](const std::string& op, const Attributes& more, const std::vector<Value>& inputs,
-                          const Value& output) {
+  const auto differ = [](const ConvShape& s, const std::string& op, const Attributes& more,
+                         const std::vector<Value>& inputs, const Value& output) {
     for_each_isa([&](Isa isa) {
       std::vector<Value> got;
       for (const bool exact : {false, true}) {
@@ -635,9 +635,13 @@ TEST(conv2d_exact) {
       CHECK(got[0].data != got[1].data);
     });
   };
-  differ("conv2d", with(prologue(false), epilogue(false, false, "none", false)), {x, w}, result(s));
-  differ("conv2d_grad_input", sums(false), {dy, w}, image(s));
-  differ("conv2d_grad_weight", with(prologue(false), {{"bias", false}}), {x, dy}, weights(s));
+  const ConvShape many_pixels{.n = 4, .ih = 16, .iw = 16, .ic = 64, .oc = 64, .kh = 3, .kw = 3};
+  for (const ConvShape& s : {many_pixels, kWide}) {
+    const Value x = random(image(s), 1), w = random(weights(s), 2), dy = random(result(s), 5);
+    differ(s, "conv2d", with(prologue(false), epilogue(false, false, "none", false)), {x, w}, result(s));
+    differ(s, "conv2d_grad_input", sums(false), {dy, w}, image(s));
+    differ(s, "conv2d_grad_weight", with(prologue(false), {{"bias", false}}), {x, dy}, weights(s));
+  }
 }
 
 // The statistics of values far from zero: what single-pass sums in float would lose.

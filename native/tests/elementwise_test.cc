@@ -99,7 +99,7 @@ TEST(assign) {
 
 TEST(scale_channels) {
   for (const auto& shape :
-       std::vector<std::vector<int64_t>>{{2, 3, 5, 16}, {3, 2, 2, 37}, {2, 120, 121, 10}}) {
+       std::vector<std::vector<int64_t>>{{2, 3, 5, 16}, {3, 2, 2, 37}, {2, 120, 121, 10}, {2, 3, 3, 300}}) {
     const int64_t c = shape.back(), sample = batch(shape).elements() / shape[0];
     Value x = random(batch(shape), 91), dy = random(x, 92), s = random(batch({shape[0], 1, 1, c}), 93);
     auto factor = [&](int64_t i) { return i / sample * c + i % c; };

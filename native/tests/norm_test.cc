@@ -41,7 +41,9 @@ TEST(moments_of_shapes) {
                                      {1, 1, 1, 9},
                                      {5, 1},
                                      {2, 70, 65, 16},
-                                     {3, 100, 150, 3}}) {
+                                     {3, 100, 150, 3},
+                                     {2, 3, 3, 256},
+                                     {1, 5, 2, 1001}}) {
     Value x = random(batch(shape), 21, -1, 3), c = fixed({shape.back()});
     Statistics s = statistics_of(x);
     check_op({"moments", {}, {x}, {c, c, c}}, {s.mean, s.variance, s.unbiased}, 2e-6);
@@ -189,7 +191,9 @@ TEST(batch_norm_shapes) {
                                      {1, 1, 3, 40},
                                      {7, 1, 1, 1},
                                      {2, 2, 3, 10},
-                                     {2, 70, 64, 16}}) {
+                                     {2, 70, 64, 16},
+                                     {2, 3, 3, 256},
+                                     {1, 5, 2, 1001}}) {
     BatchNormCase n = batch_norm_case(shape);
     n.activation = "relu";
     n.with_residual = shape.size() > 2;

@@ -87,6 +87,40 @@ TEST(channel_shuffle) {
     check_op({"channel_shuffle", {{"groups", static_cast<double>(groups)}}, {wide}, {wide}}, {y}, 0);
     check_op({"channel_shuffle", {{"groups", static_cast<double>(width)}}, {y}, {wide}}, {wide}, 0);
   }
+
+  // Its channels side by side in several tensors, before and behind it.
+  const auto channels_from = [&](const Value& all, int64_t first, int64_t count) {
+    return filled(batch({2, 3, 3, count}), [&](Position p) { return at(all, p.n, p.y, p.x, first + p.c); });
+  };
+  const Value y = filled(wide, [&](Position p) { return at(wide, p.n, p.y, p.x, p.c % 2 * 180 + p.c / 2); });
+  check_op({"channel_shuffle",
+            {{"groups", 2.0}},
+            {channels_from(wide, 0, 7), channels_from(wide, 7, 200), channels_from(wide, 207, 153)},
+            {batch({2, 3, 3, 180}), batch({2, 3, 3, 180})}},
+           {channels_from(y, 0, 180), channels_from(y, 180, 180)}, 0);
+  check_op({"channel_shuffle", {{"groups", 2.0}}, {wide}, {batch({2, 3, 3, 7}), batch({2, 3, 3, 353})}},
+           {channels_from(y, 0, 7), channels_from(y, 7, 353)}, 0);
+  check_op({"channel_shuffle",
+            {{"groups", 2.0}},
+            {channels_from(wide, 0, 180), channels_from(wide, 180, 180)},
+            {wide}},
+           {y}, 0);
+}
+
+TEST(channel_shuffle_refuses) {
+  const auto code = [](double groups, std::vector<Value> x, std::vector<Value> y) {
+    return error_code([&] { run_op({"channel_shuffle", {{"groups", groups}}, x, y}, Isa::scalar); });
+  };
+  const Value four = batch({2, 3, 3, 4}), two = batch({2, 3, 3, 2}), other = batch({2, 3, 2, 2});
+  CHECK(code(2, {two, two}, {four}) == "");
+  CHECK(code(2, {two, two}, {two}) == "E_PLAN");
+  CHECK(code(2, {two, other}, {four}) == "E_PLAN");
+  CHECK(code(2, {four}, {two, other}) == "E_PLAN");
+  CHECK(code(3, {four}, {four}) == "E_PLAN");
+  CHECK(code(0, {four}, {four}) == "E_PLAN");
+  CHECK(code(1, {}, {four}) == "E_PLAN");
+  CHECK(code(1, {four}, {}) == "E_PLAN");
+  CHECK(code(1, {}, {}) == "E_PLAN");
 }
 
 }  // namespace

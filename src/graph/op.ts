@@ -81,7 +81,7 @@ export interface OpSpec<S extends AttributeSpecs> {
   readonly attributes: S;
   /** Output types; throws through `shapeError` when the inputs do not fit. */
   readonly infer: (inputs: readonly TensorType[], attributes: AttributesOf<S>, where: string) => TensorType[];
-  /** Built from ops, so that every later pass sees it. An op without one stops gradients. */
+  /** Built from ops, so that every later pass sees it. An op without one (and without `slices`) stops gradients. */
   readonly gradient?: (context: GradientContext<AttributesOf<S>>) => Gradients;
   /** Pairs [output, input] that may share memory when nobody else needs the input. */
   readonly inPlace?: readonly (readonly [number, number])[];
@@ -89,8 +89,8 @@ export interface OpSpec<S extends AttributeSpecs> {
   readonly updates?: (attributes: AttributesOf<S>, inputs: number) => readonly number[];
   /** The output is the input's memory seen otherwise: no step is made. */
   readonly view?: (attributes: AttributesOf<S>) => View;
-  /** The output is channels `begin` to `end`, attributes, of the input: so is what it adds to the input's gradient. */
-  readonly slices?: boolean;
+  /** The output is these channels of the input, and its gradient is added to them alone: instead of `gradient`. */
+  readonly slices?: (attributes: AttributesOf<S>) => ChannelRange;
   /** Operands may not have gaps between their pixels. */
   readonly dense?: boolean;
   /** The output is its inputs side by side on the channels: producers may write there directly. */
@@ -125,7 +125,7 @@ export interface OpSpec<S extends AttributeSpecs> {
   readonly pointwise?: (inputs: readonly TensorType[], attributes: AttributesOf<S>) => boolean;
   /** The same of a convolution of each channel by itself. */
   readonly depthwise?: (inputs: readonly TensorType[], attributes: AttributesOf<S>) => boolean;
-  /** The op mixes the channels of so many groups. */
+  /** The op mixes the channels of so many groups: those of all inputs side by side, taken apart into all outputs. */
   readonly shuffles?: (attributes: AttributesOf<S>) => number;
   /** Multiply-adds of convolutions and linear layers for one row. */
   readonly multiplyAdds?: (
@@ -133,6 +133,12 @@ export interface OpSpec<S extends AttributeSpecs> {
     outputs: readonly TensorType[],
     attributes: AttributesOf<S>,
   ) => number;
+}
+
+/** Channels begin ≤ c < end. */
+export interface ChannelRange {
+  readonly begin: number;
+  readonly end: number;
 }
 
 /** A view: the same elements in another shape, or the channels from `channel` on. */

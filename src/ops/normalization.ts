@@ -48,15 +48,17 @@ export const batchNorm = defineOp({
     const [x, mean, variance] = inputs as [Value, Value, Value];
     const gammaBeta = a.affine ? inputs.slice(3, 5) : [];
     const common = { epsilon: a.epsilon, affine: a.affine };
-    const seesOutput = a.residual ? [outputs[0]!] : [];
-    const residualOf = (dz: Value | undefined) => (a.residual ? [dz] : []);
+    // Behind a shortcut an activation's derivative is told from y. Without one the shortcut's gradient is dy itself.
+    const masked = a.residual && a.activation !== 'none';
+    const seesOutput = masked ? [outputs[0]!] : [];
+    const sums = { ...common, residual: masked, activation: a.activation };
+    const residualOf = (dz = dy[0]) => (a.residual ? [dz] : []);
     const wantsAffine = a.affine && (wants[3] || wants[4]);
     if (a.statistics === 'constant') {
-      const [dx, dbeta, dgamma, dz] = batchNormGradFrozen([dy[0]!, x, mean, variance, ...gammaBeta, ...seesOutput], {
-        ...common,
-        residual: a.residual,
-        activation: a.activation,
-      });
+      const [dx, dbeta, dgamma, dz] = batchNormGradFrozen(
+        [dy[0]!, x, mean, variance, ...gammaBeta, ...seesOutput],
+        sums,
+      );
       return [
         dx,
         undefined,
@@ -65,22 +67,18 @@ export const batchNorm = defineOp({
         ...residualOf(dz),
       ];
     }
-    const [dbeta, dgamma, dz] = batchNormGradSums([dy[0]!, x, mean, variance, ...gammaBeta, ...seesOutput], {
-      ...common,
-      residual: a.residual,
-      activation: a.activation,
-    });
+    const [dbeta, dgamma, dz] = batchNormGradSums([dy[0]!, x, mean, variance, ...gammaBeta, ...seesOutput], sums);
     const dx = wants[0]
       ? batchNormGradInput([dz ?? dy[0]!, x, mean, variance, ...gammaBeta, dbeta!, dgamma!], {
           ...common,
-          activation: a.residual ? 'none' : a.activation,
+          activation: masked ? 'none' : a.activation,
         })[0]
       : undefined;
     return [dx, undefined, undefined, ...(a.affine ? [dgamma, dbeta] : []), ...residualOf(dz)];
   },
 });
 
-/** Σdz and Σdz·x̂ of each channel, and dz = dy · act′ itself where a shortcut wants it. */
+/** Σdz and Σdz·x̂ of each channel, and dz = dy · act′ itself where a shortcut wants it (`residual`). */
 export const batchNormGradSums = defineOp({
   name: 'batch_norm_grad_sums',
   attributes: { ...affineNorm, residual: flag(false), activation: word('none') },

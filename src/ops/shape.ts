@@ -9,20 +9,22 @@ function imageShape(x: TensorType, where: string): readonly [number, number, num
   return x.shape as readonly number[] as readonly [number, number, number];
 }
 
+function sideBySide(inputs: readonly TensorType[], where: string): TensorType {
+  const [first] = inputs;
+  for (const other of inputs) {
+    if (!sameShape(first!.shape.slice(0, -1), other.shape.slice(0, -1))) {
+      throw shapeError(where, 'branches of one height and width', `${showType(first!)} and ${showType(other)}`);
+    }
+  }
+  const channels = inputs.reduce((sum, t) => sum + t.shape.at(-1)!, 0);
+  return { ...first!, shape: [...first!.shape.slice(0, -1), channels] };
+}
+
 /** Inputs side by side on the channels. */
 export const concat = defineOp({
   name: 'concat',
   attributes: {},
-  infer: (inputs, _, where) => {
-    const [first] = inputs;
-    for (const other of inputs) {
-      if (!sameShape(first!.shape.slice(0, -1), other.shape.slice(0, -1))) {
-        throw shapeError(where, 'branches of one height and width', `${showType(first!)} and ${showType(other)}`);
-      }
-    }
-    const channels = inputs.reduce((sum, t) => sum + t.shape.at(-1)!, 0);
-    return [{ ...first!, shape: [...first!.shape.slice(0, -1), channels] }];
-  },
+  infer: (inputs, _, where) => [sideBySide(inputs, where)],
   concatenates: true,
   gradient: ({ inputs, dy, wants }): Gradients => {
     let begin = 0;
@@ -46,7 +48,7 @@ export const sliceChannels = defineOp({
     return [{ ...x!, shape: [...x!.shape.slice(0, -1), a.end - a.begin] }];
   },
   view: a => ({ channel: a.begin }),
-  slices: true,
+  slices: ({ begin, end }) => ({ begin, end }),
 });
 
 const padding = { pad: ints([0, 0, 0, 0], 0), channels: ints([0, 0], 0) };
@@ -109,14 +111,22 @@ export const subsampleGrad = defineOp({
   infer: ([dy], a) => [{ ...dy!, shape: [...a.size, dy!.shape[2]!] }],
 });
 
-/** Channel g·k + i goes to i·groups + g, k = c/groups (Zhang et al. 2017, ShuffleNet, section 3.1). */
+/**
+ * Channel g·k + i goes to i·groups + g, k = c/groups (Zhang et al. 2017, ShuffleNet, section 3.1). The channels may come
+ * from several inputs side by side, and go to outputs of so many channels each, by default one of all; such a shuffle has
+ * no gradient, for it is made of others when theirs are there (`shuffleInPieces`).
+ */
 export const channelShuffle = defineOp({
   name: 'channel_shuffle',
-  attributes: { groups: int(1, 1) },
-  infer: ([x], a, where) => {
-    const c = x!.shape.at(-1)!;
+  attributes: { groups: int(1, 1), outputs: { ...list(), local: true } },
+  infer: (inputs, a, where) => {
+    const x = sideBySide(inputs, where);
+    const c = x.shape.at(-1)!;
     if (c % a.groups !== 0) throw shapeError(where, `channels divisible by ${a.groups} groups`, `${c}`);
-    return [x!];
+    const widths = a.outputs.length > 0 ? a.outputs : [c];
+    if (widths.reduce((sum, width) => sum + width, 0) !== c)
+      throw shapeError(where, `outputs of ${c} channels in all`, widths.join(' and '));
+    return widths.map(width => ({ ...x, shape: [...x.shape.slice(0, -1), width] }));
   },
   shuffles: a => a.groups,
   gradient: ({ dy, attributes: a }): Gradients =>

@@ -40,7 +40,7 @@ export function differentiate(
       const dy = node.outputs.map(total);
       if (dy.every(d => d === undefined)) return;
       if (slices) {
-        add(node.inputs[0]!, { gradient: dy[0]!, begin: (node.attributes as { begin: number }).begin });
+        add(node.inputs[0]!, { gradient: dy[0]!, begin: slices(node.attributes).begin });
         return;
       }
       const gradients = rule!({ inputs: node.inputs, outputs: node.outputs, dy, attributes: node.attributes, wants });

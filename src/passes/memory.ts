@@ -24,7 +24,7 @@ const WASTE = 0.005;
 const SHARES = [0, 0.8, 0.9, 0.95, 0.97, 0.99, 1];
 
 /**
- * The smallest of some plans: best fit in order of time and, where that leaves gaps, in order of size. Offsets are
+ * The smallest of some plans: in order of time and, where that leaves gaps, in order of size. Offsets are
  * multiples of a cache line, and sizes an odd number of lines, for equal-sized tensors that begin at equal addresses
  * modulo a power of two fall into the same cache sets.
  */
@@ -76,8 +76,8 @@ function inOrderOfTime(lifetimes: readonly Lifetime[]): MemoryPlan {
 }
 
 /**
- * The largest first, those that go `before` all others ahead of them, each at the lowest place between those that are
- * there while it is (Pisarchyk and Lee, 2020).
+ * The largest first, those that go `before` all others ahead of them, each at the lowest place that is free while it is
+ * there (after Pisarchyk and Lee, 2020, who take the smallest gap: that leaves more of them).
  */
 function inOrderOfSize(lifetimes: readonly Lifetime[], before: readonly boolean[]): MemoryPlan {
   const order = lifetimes

@@ -61,9 +61,10 @@ const goesOn = (last: Segment, begin: number, addends: readonly Part[]): boolean
 /** The same channels of what a slice is a slice of. */
 function origin(part: Part): Part {
   const { source } = part.gradient;
-  if (source.kind !== 'node' || !source.node.op.spec.slices) return part;
-  const { begin } = source.node.attributes as { begin: number };
-  return origin({ gradient: source.node.inputs[0]!, begin: part.begin + begin });
+  if (source.kind !== 'node') return part;
+  const { op, attributes, inputs } = source.node;
+  const of = op.spec.slices?.(attributes);
+  return of ? origin({ gradient: inputs[0]!, begin: part.begin + of.begin }) : part;
 }
 
 const slice = ({ gradient, begin }: Part, channels: number): Value =>

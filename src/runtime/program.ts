@@ -16,6 +16,7 @@ import { moveIntoReaders } from '../passes/prologue.js';
 import { prune } from '../passes/prune.js';
 import { recompute } from '../passes/recompute.js';
 import { joinSeparable } from '../passes/separable.js';
+import { shuffleInPieces } from '../passes/shuffle.js';
 import { WIDTH } from '../passes/storage.js';
 import { moveSumsIntoWriters } from '../passes/sums.js';
 import { type BuiltPlan, buildPlan, workspaces } from '../plan/build.js';
@@ -92,6 +93,7 @@ export function planFor(graph: Graph, { batch, isa, exact, recomputes }: PlanOpt
     moveIntoReaders(graph);
     moveSumsIntoWriters(graph);
     joinSeparable(graph);
+    shuffleInPieces(graph);
     if (exact) makeExact(graph);
     if (recomputes) recompute(graph, recomputes, counts, workspaces(graph, counts, native(), isa));
     return buildPlan(graph, counts, native(), isa);

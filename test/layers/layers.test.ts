@@ -169,6 +169,8 @@ const cases: Record<string, LayerCase[]> = {
     on(image, x => tanh()(batchNorm()(conv2d(3, 3, { bias: false })(x)))),
     on(image, x => tanh()(residual(seq(conv2d(4, 3), batchNorm()))(x))),
     on(image, x => tanh()(residual(seq(conv2d(4, 3), batchNorm({ frozen: true })))(x))),
+    on(image, residual(seq(conv2d(4, 3), batchNorm()))),
+    on(image, residual(seq(conv2d(4, 3), batchNorm({ frozen: true })))),
   ],
   layer_norm: [on(image, layerNorm()), on(sequence, layerNorm({ axes: 1 })), on(vector, layerNorm({ affine: false }))],
   group_norm: [

@@ -8,7 +8,7 @@ import { add, broadcastAdd, copy, scale } from '../../src/ops/arithmetic.js';
 import { conv2d, outputSize } from '../../src/ops/conv2d.js';
 import { binaryCrossEntropy, mseLoss, softmaxCrossEntropy, softTargets } from '../../src/ops/loss.js';
 import { maxPool2d, pooledSize } from '../../src/ops/pooling.js';
-import { concat, resizeBilinear, sliceChannels } from '../../src/ops/shape.js';
+import { channelShuffle, concat, resizeBilinear, sliceChannels } from '../../src/ops/shape.js';
 import { differentiate } from '../../src/passes/autodiff.js';
 import { type Data, Program, Store } from '../../src/runtime/program.js';
 
@@ -45,6 +45,8 @@ describe('shapes', () => {
     ['a pool larger than the image', () => maxPool2d([image], { kernel: [6, 1] })],
     ['branches of different sizes', () => concat([image, maxPool2d([image], { kernel: [2, 2] })[0]!])],
     ['a slice that ends before it begins', () => sliceChannels([image], { begin: 3, end: 2 })],
+    ['groups that do not divide the channels', () => channelShuffle([image, other], { groups: 2 })],
+    ['shuffled channels that nobody takes', () => channelShuffle([image], { groups: 2, outputs: [3, 2] })],
     ['as many biases as there are not channels', () => broadcastAdd([image, graph.feed('b', fixed([5]))])],
     ['targets of other classes', () => softmaxCrossEntropy([graph.feed('l', rows([4])), graph.feed('t', rows([5]))])],
   ])('%s do not fit', (_, call) => {

@@ -268,6 +268,23 @@ describe('differentiate', () => {
     ]);
   });
 
+  test.each([
+    ['none', true],
+    ['relu', false],
+  ] as const)('a shortcut added behind a norm with activation %s has dy as its gradient: %s', (name, isDy) => {
+    const { graph, x, trainingNorm } = scene();
+    const shortcut = graph.feed('shortcut', x.type);
+    const sum = add([trainingNorm(x), shortcut])[0]!;
+    graph.outputs.set('y', name === 'none' ? sum : activation(name, sum));
+    fuse(graph);
+    const y = graph.outputs.get('y')!;
+    const dy = graph.feed('dy', y.type);
+    const gradients = differentiate(graph, new Map([[y, dy]]), [x, shortcut]);
+    expect(gradients.get(shortcut) === dy).toBe(isDy);
+    // y is kept for the backward pass only where an activation's derivative is told from it.
+    expect(graph.nodes.some(node => node.op.name === 'batch_norm_grad_sums' && node.inputs.includes(y))).toBe(!isDy);
+  });
+
   test('only what leads to the values asked for is computed', () => {
     const { graph, a, b, dy } = products();
     const y = multiply([multiply([a, a])[0]!, b])[0]!;
