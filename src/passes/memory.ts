@@ -43,6 +43,10 @@ export function planMemory(lifetimes: readonly Lifetime[]): MemoryPlan {
   return best;
 }
 
+/** Most bytes of the arena that are in use at one time: no plan needs less, and the best little more. */
+export const mostAlive = (lifetimes: readonly Lifetime[]): number =>
+  heightsOf(lifetimes).reduce((a, b) => Math.max(a, b), 0);
+
 /** Most bytes of the arena that are in use at one time while each of the blocks is there. */
 function heightsOf(lifetimes: readonly Lifetime[]): number[] {
   const end = lifetimes.reduce((last, l) => Math.max(last, l.last), -1) + 1;

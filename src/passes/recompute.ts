@@ -3,7 +3,7 @@
 // computed again is the same op on the same operands, so that no number changes.
 
 import { FIXED, type Graph, type Node, type Value } from '../graph/graph.js';
-import { type Lifetime, planMemory } from './memory.js';
+import { type Lifetime, mostAlive } from './memory.js';
 import { bytesOf, placeValues } from './storage.js';
 
 /** A block of memory, with the positions of nodes in the forward pass that first write and last use it. */
@@ -149,7 +149,7 @@ function schedule({ forward, backward, blocks }: Passes, cuts: readonly number[]
   return executions;
 }
 
-/** Bytes of memory that the executions need, as `assignStorage` and the plan will find it. */
+/** Bytes of memory that the executions need at least, as `assignStorage` will find it. */
 function memoryOf(executions: readonly Execution[], { blocks, workspaces }: Passes): number {
   interface Life extends Lifetime {
     last: number;
@@ -194,7 +194,7 @@ function memoryOf(executions: readonly Execution[], { blocks, workspaces }: Pass
     to.within = from;
     from.last = to.last;
   });
-  return planMemory(lives.filter(life => !life.within)).bytes;
+  return mostAlive(lives.filter(life => !life.within));
 }
 
 /** Makes the executions the graph's nodes; who reads what was computed again reads the new value. */

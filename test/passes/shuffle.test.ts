@@ -1,11 +1,13 @@
 // Shuffles that read concatenations and write slices: what becomes of a small graph, and that the numbers are the same.
 
 import { describe, expect, test } from '@jest/globals';
+import { trainingStep } from '../../cli/bench/model.js';
 import { Graph, rows, type Value } from '../../src/graph/graph.js';
 import { activation } from '../../src/ops/activations.js';
 import { channelShuffle, concat, sliceChannels } from '../../src/ops/shape.js';
 import { shuffleInPieces } from '../../src/passes/shuffle.js';
-import { Program, Store } from '../../src/runtime/program.js';
+import { Program, planFor, Store } from '../../src/runtime/program.js';
+import { buildNetwork } from '../../src/zoo/zoo.js';
 
 const PIXELS = [2, 1] as const;
 
@@ -68,5 +70,15 @@ describe('shuffleInPieces', () => {
     const before = movers(made.graph);
     shuffleInPieces(made.graph);
     expect(movers(made.graph)).toEqual(before);
+  });
+
+  test('a training of ShuffleNetV2 copies nothing', async () => {
+    const model = await buildNetwork('shufflenet_v2_x0_5', [32, 32, 3], 10, { form: 'cifar' });
+    const store = new Store();
+    const { graph } = trainingStep(model, store);
+    const ops = planFor(graph, { batch: 2 }).wire.steps.map(step => step.op);
+    expect(ops.filter(op => op === 'channel_shuffle')).toHaveLength(32);
+    expect(ops.filter(op => op === 'copy' || op === 'pad')).toEqual([]);
+    store.dispose();
   });
 });
