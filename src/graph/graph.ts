@@ -27,6 +27,9 @@ export const fixed = (shape: readonly number[], dtype: DType = 'f32'): TensorTyp
 
 export const elements = (shape: readonly number[]): number => shape.reduce((product, d) => product * d, 1);
 
+/** The last dimension; a scalar has one channel. */
+export const channelsOf = ({ shape }: TensorType): number => shape.at(-1) ?? 1;
+
 export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((d, i) => d === b[i]);
 

@@ -31,7 +31,7 @@ const SHARES = [0, 0.8, 0.9, 0.95, 0.97, 0.99, 1];
 export function planMemory(lifetimes: readonly Lifetime[]): MemoryPlan {
   let best = inOrderOfTime(lifetimes);
   const heights = heightsOf(lifetimes);
-  const most = heights.reduce((a, b) => Math.max(a, b), 0);
+  const most = highest(heights);
   for (const share of SHARES) {
     if (best.bytes <= (1 + WASTE) * most) break;
     const plan = inOrderOfSize(
@@ -44,8 +44,13 @@ export function planMemory(lifetimes: readonly Lifetime[]): MemoryPlan {
 }
 
 /** Most bytes of the arena that are in use at one time: no plan needs less, and the best little more. */
-export const mostAlive = (lifetimes: readonly Lifetime[]): number =>
-  heightsOf(lifetimes).reduce((a, b) => Math.max(a, b), 0);
+export const mostAlive = (lifetimes: readonly Lifetime[]): number => highest(heightsOf(lifetimes));
+
+const highest = (heights: readonly number[] | Float64Array): number => {
+  let most = 0;
+  for (const height of heights) most = Math.max(most, height);
+  return most;
+};
 
 /** Most bytes of the arena that are in use at one time while each of the blocks is there. */
 function heightsOf(lifetimes: readonly Lifetime[]): number[] {
@@ -56,7 +61,7 @@ function heightsOf(lifetimes: readonly Lifetime[]): number[] {
     alive[last + 1]! -= sizeInArena(bytes);
   }
   for (let i = 0; i < end; i++) alive[i + 1]! += alive[i]!;
-  return lifetimes.map(({ first, last }) => alive.subarray(first, last + 1).reduce((a, b) => Math.max(a, b), 0));
+  return lifetimes.map(({ first, last }) => highest(alive.subarray(first, last + 1)));
 }
 
 /** Each block takes the smallest gap that holds it when it is first used. */

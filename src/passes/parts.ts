@@ -1,7 +1,7 @@
 // The sum of gradients of which some are of a few channels only: channels that all have the same parts are summed
 // together, and lie side by side in the result, so that nothing is padded with zeros to be added.
 
-import type { TensorType, Value } from '../graph/graph.js';
+import { channelsOf, type TensorType, type Value } from '../graph/graph.js';
 import { sum } from '../ops/arithmetic.js';
 import { concat, padChannels, sliceChannels } from '../ops/shape.js';
 
@@ -30,8 +30,6 @@ export function sumOfParts(type: TensorType, parts: readonly Part[]): Value {
   });
   return values.length === 1 ? values[0]! : concat(values)[0]!;
 }
-
-const channelsOf = ({ shape }: TensorType): number => shape.at(-1) ?? 1;
 
 /** As few segments as there can be: two whose addends go on from one to the other are one. */
 function segmentsOf(parts: readonly Part[]): Segment[] {

@@ -1,7 +1,7 @@
 // Channel shuffles read what a concatenation would lay side by side, and write what slices would take apart: nothing is
 // copied to be shuffled, or because half of what was shuffled goes its own way (ShuffleNetV2).
 
-import { countUses, type Graph, type Node, readers, replaceUses, type Value } from '../graph/graph.js';
+import { channelsOf, countUses, type Graph, type Node, readers, replaceUses, type Value } from '../graph/graph.js';
 
 /**
  * Edits a finished graph, s with `shuffles`:
@@ -21,7 +21,7 @@ export function shuffleInPieces(graph: Graph): void {
     const slices = partition(y, readersOf.get(y) ?? [], uses.get(y) ?? 0);
     if (!concat && slices.length === 0) return node;
     const pieces = slices.map(slice => slice.outputs[0]!);
-    const attributes = { ...node.attributes, outputs: pieces.map(piece => piece.type.shape.at(-1)!) };
+    const attributes = { ...node.attributes, outputs: pieces.map(piece => channelsOf(piece.type)) };
     const inputs = concat?.inputs ?? node.inputs;
     const made = graph.detached(node.path, node.segment, () => graph.add(node.op, inputs, attributes));
     (pieces.length > 0 ? pieces : [y]).forEach((value, i) => {
@@ -45,6 +45,6 @@ function partition(value: Value, nodes: readonly Node[], uses: number): Node[] {
   });
   slices.sort((a, b) => a.begin - b.begin);
   const ends = [0, ...slices.map(({ end }) => end)];
-  const whole = slices.every(({ begin }, i) => begin === ends[i]) && ends.at(-1) === value.type.shape.at(-1);
+  const whole = slices.every(({ begin }, i) => begin === ends[i]) && ends.at(-1) === channelsOf(value.type);
   return whole && slices.length > 1 && slices.length === uses ? slices.map(({ node }) => node) : [];
 }

@@ -1,6 +1,6 @@
 // Which values share memory: views, concatenations without copies, results that overwrite their operand.
 
-import { elements, FIXED, type Graph, type Node, sameShape, type Value } from '../graph/graph.js';
+import { channelsOf, elements, FIXED, type Graph, type Node, sameShape, type Value } from '../graph/graph.js';
 import { copy } from '../ops/arithmetic.js';
 
 /** A block of memory that one or more values occupy. */
@@ -73,17 +73,15 @@ export function placeValues(graph: Graph): (value: Value) => Location {
     const view = viewOf(value);
     if (view) {
       const outer = locate(view.input);
-      const stride = isNarrowing(view.node) ? outer.stride : channelsOf(value);
+      const stride = isNarrowing(view.node) ? outer.stride : channelsOf(value.type);
       return { storage: outer.storage, offset: outer.offset + view.channel, stride };
     }
     const storage = { root: value, first: Number.POSITIVE_INFINITY, last: -1 };
-    return { storage, offset: 0, stride: channelsOf(value) };
+    return { storage, offset: 0, stride: channelsOf(value.type) };
   };
 
   return locate;
 }
-
-const channelsOf = (v: Value): number => v.type.shape.at(-1) ?? 1;
 
 /** Lets a result take the place of an operand that is whole, dense, of the same type, and read here for the last time. */
 function overwrite(node: Node, at: number, locate: (v: Value) => Location): void {
@@ -102,7 +100,7 @@ function overwrite(node: Node, at: number, locate: (v: Value) => Location): void
       own.root === to &&
       block.root.source.kind === 'node' &&
       block.last === at &&
-      locate(from).stride === channelsOf(from) &&
+      locate(from).stride === channelsOf(from.type) &&
       from.type.dtype === to.type.dtype &&
       from.type.count === to.type.count &&
       block.root.type.count === to.type.count &&
@@ -134,7 +132,8 @@ const wantsDense = (node: Node): boolean =>
 function isSlice(value: Value): boolean {
   const view = viewOf(value);
   return (
-    view !== undefined && (channelsOf(value) < channelsOf(view.input) ? isNarrowing(view.node) : isSlice(view.input))
+    view !== undefined &&
+    (channelsOf(value.type) < channelsOf(view.input.type) ? isNarrowing(view.node) : isSlice(view.input))
   );
 }
 
@@ -179,7 +178,7 @@ function concatSlots(graph: Graph): Map<Value, { whole: Value; channel: number }
     let channel = 0;
     for (const input of node.inputs) {
       slots.set(input, { whole: node.outputs[0]!, channel });
-      channel += channelsOf(input);
+      channel += channelsOf(input.type);
     }
   }
   return slots;

@@ -65,7 +65,7 @@ describe('planMemory', () => {
   });
 
   test('leaves no gap between what is there when most is alive', () => {
-    // By size alone the block of 3 lies on the first of 5, and the one of 2, which is there with both, above them.
+    // By size alone the block of 3 lies on the first of 5, and the one of 2.5, which is there with both, above them.
     const unit = 101 * LINE;
     const lifetimes = [
       { bytes: 3 * unit, first: 1, last: 3 },
