@@ -105,7 +105,7 @@ export function shown(path: string): string {
 /** Before the first picture: only the decoders that are wanted, for this process is ours. */
 export async function openDecoders(formats: readonly ImageFormat[] = []): Promise<void> {
   const { baseFormats, restrictSharp } = await import('../src/data/image.js');
-  await restrictSharp([...baseFormats, ...formats]);
+  restrictSharp([...baseFormats, ...formats]);
 }
 
 /** Throws CheckFailed when `top1` is below the gate (or not a number). */

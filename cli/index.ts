@@ -4,6 +4,7 @@
 import * as module from 'node:module';
 import { join } from 'node:path';
 import { CommanderError } from 'commander';
+import { cacheFolder } from '../src/data/locations.js';
 import { CheckFailed, failureOf } from './failure.js';
 import { received } from './interrupt.js';
 import { program } from './program.js';
@@ -13,24 +14,23 @@ for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 74));
 }
 
-// Node 22.8 and newer keep what V8 made of the files that are loaded from here on.
-const { enableCompileCache } = module as { enableCompileCache?: (folder: string) => unknown };
-if (enableCompileCache) {
-  const { cacheFolder } = await import('../src/data/locations.js');
-  enableCompileCache(join(cacheFolder(), 'compiled'));
-}
-
 const asked = (flag: string): boolean => process.argv.includes(flag);
 
 process.on('uncaughtException', end);
+void main();
 
-try {
-  await (await program(process.argv.slice(2))).parseAsync();
-} catch (error) {
-  if (error instanceof CommanderError && error.exitCode === 0) process.exit(0);
-  (await import('./ui.js')).clearLive();
-  if (asked('--debug')) console.error(error);
-  end(error);
+async function main(): Promise<void> {
+  // Node 22.8 and newer keep what V8 made of the packages that are loaded from here on.
+  const { enableCompileCache } = module as { enableCompileCache?: (folder: string) => unknown };
+  enableCompileCache?.(join(cacheFolder(), 'compiled'));
+  try {
+    await (await program(process.argv.slice(2))).parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) process.exit(0);
+    (await import('./ui.js')).clearLive();
+    if (asked('--debug')) console.error(error);
+    end(error);
+  }
 }
 
 /** Says what failed, and ends: work that is still under way must not hold the process. */

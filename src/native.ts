@@ -1,8 +1,7 @@
 // The only file that loads the addon: its typed surface, and what to do when it cannot be loaded.
 
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { DlcourseError, type ErrorClass } from './errors.js';
 import type { DType } from './graph/graph.js';
 import type { WirePlan } from './plan/wire.js';
@@ -110,7 +109,7 @@ function load(): Native {
   const rebuild = 'run `npm run build:native` in the package folder';
   let addon: Native;
   try {
-    addon = createRequire(import.meta.url)(file) as Native;
+    addon = createRequire(file)(file) as Native;
   } catch (cause) {
     throw new DlcourseError({
       code: 'E_ADDON',
@@ -136,10 +135,8 @@ function load(): Native {
   return addon;
 }
 
-/** The folder of package.json: this file lies in dist/src. */
-export function packageRoot(): string {
-  return join(dirname(fileURLToPath(import.meta.url)), '..', '..');
-}
+/** The folder of package.json: this file lies in dist/src, the program that it is part of in dist/bin. */
+export const packageRoot = (): string => join(import.meta.dirname, '..', '..');
 
 const classes: Record<string, ErrorClass> = { E_MEMORY: 'resources', E_ISA: 'usage', E_ARGUMENT: 'usage' };
 

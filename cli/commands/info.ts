@@ -27,7 +27,7 @@ export const info = (): Command =>
         hardwareThreads: addon.hardwareThreads,
         cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
         memory: { totalBytes: os.totalmem(), freeBytes: os.freemem(), availableBytes: availableMemory() },
-        decoders: await decoderVersion(),
+        decoders: decoderVersion(),
         cache: cacheFolder(),
       };
       const { memory } = result;

@@ -57,7 +57,7 @@ export async function surveyFiles(
 ): Promise<IndexedFile[]> {
   const { formats = [], signal, onProgress } = options;
   const enabled = [...new Set([...baseFormats, ...formats])];
-  const decoder = await decoderVersion();
+  const decoder = decoderVersion();
   const place = await indexFile(root);
   const known = await readSealed<IndexHeader>(place, () => []);
   const usable = typeof known === 'object' && known.header.decoder === decoder && known.header.formats === `${enabled}`;

@@ -148,7 +148,7 @@ export async function openImageFolder(
 export async function verifyPictures(survey: FolderSurvey, options: ImageFolderOptions = {}): Promise<BadFile[]> {
   const { root } = survey.listing;
   const pictures = [...survey.train, ...survey.test];
-  const key = createHash('sha256').update(await decoderVersion());
+  const key = createHash('sha256').update(decoderVersion());
   for (const picture of pictures) key.update(picture.digest);
   const place = path.join(cacheFolder(), 'index', `${key.digest('hex').slice(0, 32)}.verified`);
   const known = await readSealed<{ bad: [number, string][] }>(place, () => []);

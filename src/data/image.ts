@@ -8,6 +8,7 @@ import { readError, systemCode } from '../io/filesystem.js';
 import { BadImage, decoderReason } from './bad-files.js';
 import { withChannels } from './crops.js';
 import type { Picture } from './resize.js';
+import { loadSharp } from './sharp.js';
 
 /** Always enabled. */
 export const baseFormats = ['jpeg', 'png', 'webp'] as const;
@@ -99,9 +100,11 @@ export async function readHeader(
   if (!enabled.includes(format)) {
     throw new BadImage(`is ${format.toUpperCase()}, which isn't enabled (--formats ${format})`);
   }
-  const metadata = await (await open(bytes)).metadata().catch(error => {
-    throw new BadImage(decoderReason(error));
-  });
+  const metadata = await open(bytes)
+    .metadata()
+    .catch(error => {
+      throw new BadImage(decoderReason(error));
+    });
   checkLimits(metadata);
   const { width, height } = metadata.autoOrient ?? metadata;
   return { format, height, width, grey: /^(b-w|grey16)$/.test(metadata.space ?? '') };
@@ -128,7 +131,7 @@ export function tooLarge(bytes: number): BadImage {
  */
 export async function decodePixels(bytes: Uint8Array, header: ImageHeader, channels: 1 | 3): Promise<Picture> {
   const { height, width } = header;
-  const pipeline = (await open(bytes)).autoOrient().flatten({ background }).toColourspace('srgb');
+  const pipeline = open(bytes).autoOrient().flatten({ background }).toColourspace('srgb');
   const { data } = await pipeline
     .raw()
     .toBuffer({ resolveWithObject: true })
@@ -172,18 +175,11 @@ const options: SharpOptions = {
   sequentialRead: true,
 };
 
-async function open(bytes: Uint8Array): Promise<Sharp> {
-  return (await loadSharp())(bytes, options);
-}
-
-/** sharp is loaded with the first picture, so that commands which need none start at once. */
-async function loadSharp() {
-  return (await import('sharp')).default;
-}
+const open = (bytes: Uint8Array): Sharp => loadSharp()(bytes, options);
 
 /** The versions that pixels depend on: part of the key of everything that is cached. */
-export async function decoderVersion(): Promise<string> {
-  const { versions } = await loadSharp();
+export function decoderVersion(): string {
+  const { versions } = loadSharp();
   return ['sharp', 'vips', 'mozjpeg', 'png', 'zlib-ng', 'webp', 'tiff', 'heif', 'aom', 'lcms']
     .map(name => `${name} ${(versions as unknown as Record<string, string | undefined>)[name] ?? '-'}`)
     .join(', ');
@@ -194,8 +190,8 @@ export async function decoderVersion(): Promise<string> {
  * switches libvips' cache and threads off. This holds for the whole process: for the command line, which owns it; a
  * library leaves other users of sharp alone, and the checks above hold in both.
  */
-export async function restrictSharp(formats: readonly ImageFormat[] = baseFormats): Promise<void> {
-  const sharp = await loadSharp();
+export function restrictSharp(formats: readonly ImageFormat[] = baseFormats): void {
+  const sharp = loadSharp();
   const loaders: Record<ImageFormat, string> = {
     ...{ jpeg: 'Jpeg', png: 'Png', webp: 'Webp' },
     ...{ gif: 'Nsgif', tiff: 'Tiff', avif: 'Heif' },

@@ -7,6 +7,7 @@ import { DlcourseError } from '../errors.js';
 import { systemCode, writeError } from '../io/filesystem.js';
 import { decodeWidth, forEachConcurrently } from './concurrency.js';
 import { classes, drawPicture, type Split, splits } from './draw/scene.js';
+import { loadSharp } from './sharp.js';
 
 /** What the committed `datasets/stickers` was made with. */
 export const stickersDefaults = { seed: 1, train: 4000, test: 1000, size: 32 } as const;
@@ -67,7 +68,7 @@ export async function makeStickers(options: StickersOptions): Promise<StickersRe
   const staging = await makeStaging(folder);
   const files = path.join(staging, 'files');
   try {
-    const { default: sharp } = await import('sharp');
+    const sharp = loadSharp();
     await makeFolders(files, counts);
     for (const split of splits) {
       const write = async (index: number) => {

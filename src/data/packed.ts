@@ -70,7 +70,7 @@ export async function packImages(
   const splits = await decodeAll(sources, geometry, options);
   const header: PackHeader = {
     geometry,
-    decoder: await decoderVersion(),
+    decoder: decoderVersion(),
     splits: splits.map(({ kept, bad, statistics }) => {
       return { kept: bad.length ? kept : 'all', count: kept.length, bad, statistics };
     }),
@@ -85,7 +85,7 @@ export async function packImages(
 async function packedFile(name: string, sources: readonly PackSource[], geometry: Geometry): Promise<string> {
   const hash = createHash('sha256');
   const { height, width, channels, fit, cropFraction, interpolation } = geometry;
-  hash.update(JSON.stringify([formatVersion, await decoderVersion()]));
+  hash.update(JSON.stringify([formatVersion, decoderVersion()]));
   hash.update(JSON.stringify([height, width, channels, fit, cropFraction, interpolation]));
   for (const { digests } of sources) {
     hash.update(`\0${digests.length}\0`);

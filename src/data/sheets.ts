@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { cifar10Batch } from './cifar.js';
 import { formatError } from './records.js';
+import { loadSharp } from './sharp.js';
 
 const rows = 10_000;
 const pixels = 32 * 32;
@@ -40,8 +41,7 @@ async function readLabels(file: string, count: number): Promise<number[]> {
 }
 
 async function readSheet(file: string): Promise<Uint8Array> {
-  const { default: sharp } = await import('sharp');
-  const { data, info } = await sharp(file)
+  const { data, info } = await loadSharp()(file)
     .removeAlpha()
     .toColourspace('srgb')
     .raw()

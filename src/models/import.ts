@@ -71,7 +71,10 @@ async function importFrom(file: WeightsFile, options: ImportOptions): Promise<Im
   const data = chosen === list && list !== 'imagenet' ? list : undefined;
 
   const { height, width, channels } = preprocessing;
-  const model = await buildNetwork(network, [height, width, channels], classes, { form, auxiliary });
+  const usual = height === input[0] && width === input[1] && channels === input[2];
+  const model = usual
+    ? recognised.model
+    : await buildNetwork(network, [height, width, channels], classes, { form, auxiliary });
   const store = new Store();
   const keys = new Map([...file.tensors.keys()].map(key => [presentName(key, layout), key]));
   for (const tensor of recognised.tensors) {

@@ -1,6 +1,6 @@
 // The first batch as the network sees it, as one PNG: what learners look at before they trust their augmentation.
 
-import sharp from 'sharp';
+import { loadSharp } from '../data/sharp.js';
 import { Graph } from '../graph/graph.js';
 import { Program, Store } from '../runtime/program.js';
 import type { ImageSource } from './inputs.js';
@@ -39,7 +39,7 @@ export async function augmentedPicture(source: ImageSource, seed: number): Promi
     }
   });
   const zoom = Math.max(1, Math.floor(64 / Math.max(height, width)));
-  return sharp(sheet, { raw: { width: sheetWidth, height: sheetHeight, channels: 3 } })
+  return loadSharp()(sheet, { raw: { width: sheetWidth, height: sheetHeight, channels: 3 } })
     .resize({ width: sheetWidth * zoom, height: sheetHeight * zoom, kernel: 'nearest' })
     .png()
     .toBuffer();

@@ -2,13 +2,12 @@
 // and records the best of each kernel in docs/kernels.json.
 
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Command } from 'commander';
 import type { KernelBench } from '../../cli/bench/kernels.js';
 import { Ui } from '../../cli/ui.js';
 import { option, text, whole } from '../../cli/values.js';
-import { packageRoot } from '../../src/native.js';
+import { cliPath } from '../cli/dlcourse.js';
 import { bestOf, keepKernelResult } from './kernel-rows.js';
 import { main } from './main.js';
 import { machine, stamp } from './rows.js';
@@ -26,8 +25,7 @@ interface Options {
 async function measured({ repeats, batchSize, threads, isa, exact }: Options): Promise<KernelBench> {
   const what = { repeats, 'batch-size': batchSize, threads, ...(isa ? { isa } : {}), exact };
   const args = Object.entries(what).flatMap(([name, value]) => [`--${name}`, `${value}`]);
-  const program = join(packageRoot(), 'dist/cli/index.js');
-  const { stdout } = await promisify(execFile)(process.execPath, [program, 'bench', '--kernels', ...args, '--json']);
+  const { stdout } = await promisify(execFile)(process.execPath, [cliPath, 'bench', '--kernels', ...args, '--json']);
   return JSON.parse(stdout) as KernelBench;
 }
 

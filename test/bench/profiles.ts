@@ -2,14 +2,13 @@
 // with peers, and records the figures in docs/profiles.json.
 
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Command } from 'commander';
 import type { ModelBench } from '../../cli/bench/model.js';
 import { Ui } from '../../cli/ui.js';
 import { choice, option, whole } from '../../cli/values.js';
-import { packageRoot } from '../../src/native.js';
 import type { Form } from '../../src/zoo/zoo.js';
+import { cliPath } from '../cli/dlcourse.js';
 import { main } from './main.js';
 import { keepProfile, type Part } from './profile-rows.js';
 import { digits, machine, stamp } from './rows.js';
@@ -26,8 +25,7 @@ async function profiled({ network, form, input, batch }: Subject, options: Optio
   const { threads, repeats } = options;
   const what = { model: network, form, input: `${input[0]}x${input[1]}`, 'batch-size': batch, threads, repeats };
   const args = Object.entries(what).flatMap(([name, value]) => [`--${name}`, `${value}`]);
-  const program = join(packageRoot(), 'dist/cli/index.js');
-  const { stdout } = await promisify(execFile)(process.execPath, [program, 'bench', ...args, '--profile', '--json'], {
+  const { stdout } = await promisify(execFile)(process.execPath, [cliPath, 'bench', ...args, '--profile', '--json'], {
     maxBuffer: 2 ** 26,
   });
   return JSON.parse(stdout) as ModelBench;

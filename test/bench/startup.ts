@@ -16,6 +16,7 @@ import type { LayoutName } from '../../src/io/layouts/layout.js';
 import { exportModel } from '../../src/models/export.js';
 import { type LoadedModel, loadModel } from '../../src/models/file.js';
 import { native, packageRoot } from '../../src/native.js';
+import { cliPath } from '../cli/dlcourse.js';
 import type { Input } from '../parity/pair.js';
 import { interpreter, Python } from '../parity/python.js';
 import { main } from './main.js';
@@ -42,7 +43,6 @@ interface Timed {
 const root = packageRoot();
 const shipped = join(root, 'datasets', 'weights', 'cifar10-resnet20.safetensors');
 const drawing = join(root, 'docs', 'stickers.webp');
-const cli = join(root, 'dist', 'cli', 'index.js');
 const torchProgram = join(root, 'test/bench/startup_torch.py');
 /** What every program in Node that reads a picture with sharp takes at least. */
 const decoding = `require(${JSON.stringify(createRequire(import.meta.url).resolve('sharp'))})(process.argv[1]).raw().toBuffer()`;
@@ -102,11 +102,11 @@ async function run(options: Options): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'dlcourse-startup-'));
   try {
     const loaded = await loadModel(weights);
-    const predict = [process.execPath, cli, 'predict', picture, '--weights', weights];
+    const predict = [process.execPath, cliPath, 'predict', picture, '--weights', weights];
     const timed: Timed[] = [
       { name: '`node -e 0`', line: [process.execPath, '-e', '0'] },
       { name: 'sharp alone, decoding', line: [process.execPath, '-e', decoding, picture] },
-      { name: '`dlcourse --help`', line: [process.execPath, cli, '--help'] },
+      { name: '`dlcourse --help`', line: [process.execPath, cliPath, '--help'] },
       { name: '`dlcourse predict`', line: predict },
       ...(await peers(options, loaded, folder)),
     ];

@@ -1,6 +1,5 @@
 // The commands from end to end, as a user would use them: a small data set, a training, and what follows from it.
 
-import { spawnSync } from 'node:child_process';
 import {
   copyFileSync,
   cpSync,
@@ -18,7 +17,6 @@ import { cropsOf } from '../../src/data/crops.js';
 import { loadPicture } from '../../src/data/image.js';
 import { encodeNpy, readNpy } from '../../src/io/npy.js';
 import { loadModel } from '../../src/models/file.js';
-import { packageRoot } from '../../src/native.js';
 import { load } from '../../src/train/learner.js';
 import type { Prediction } from '../../src/train/metrics.js';
 import { dlcourse, type Ended } from './dlcourse.js';
@@ -48,12 +46,6 @@ beforeAll(async () => {
   const made = await run('data', 'make', 'small', '--train', '40', '--test', '20', '--json');
   expect(json(made)).toMatchObject({ train: 40, test: 20, size: 32 });
   trained = await run(...small, '--epochs', '2', '--json');
-});
-
-// As npx and a shell start it, by its first line.
-(process.platform === 'win32' ? test.skip : test)('what is built can be run', () => {
-  const program = join(packageRoot(), 'dist/cli/index.js');
-  expect(spawnSync(program, ['--version']).status).toBe(0);
 });
 
 describe('train', () => {

@@ -4,7 +4,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/native.js';
 
-export const cliPath = join(packageRoot(), 'dist', 'cli', 'index.js');
+/** The program as it is installed. */
+export const cliPath = join(packageRoot(), 'dist', 'bin', 'dlcourse.cjs');
 
 export interface Ended {
   status: number | null;

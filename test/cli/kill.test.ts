@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { makeStickers } from '../../src/data/make.js';
 import { generator } from '../../src/layers/initializers.js';
-import { packageRoot } from '../../src/native.js';
+import { cliPath } from './dlcourse.js';
 
 const KILLS = 20;
 const work = mkdtempSync(join(tmpdir(), 'dlcourse-kill-'));
@@ -25,8 +25,7 @@ interface Ended {
 /** Runs `dlcourse train`, killing it after `milliseconds` if that is given. */
 function train(args: readonly string[], milliseconds?: number): Promise<Ended> {
   return new Promise(resolve => {
-    const cli = join(packageRoot(), 'dist/cli/index.js');
-    const child = spawn(process.execPath, [cli, 'train', ...args], {
+    const child = spawn(process.execPath, [cliPath, 'train', ...args], {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, DLCOURSE_CACHE: join(work, 'cache') },
     });

@@ -17,6 +17,7 @@ import { profileTable, readProfiles } from '../bench/profile-rows.js';
 import { readComparisons } from '../bench/results.js';
 import { readStartupRows, startupTable } from '../bench/startup-rows.js';
 import { benchmarkTables } from '../bench/tables.js';
+import { cliPath } from '../cli/dlcourse.js';
 import { parityTable, readResults } from '../parity/results.js';
 import { curvesTable, readCurves } from './learning-curves.js';
 import { table } from './markdown.js';
@@ -108,7 +109,7 @@ const exits = (): string =>
 
 /** `dlcourse --help`, as a terminal of 100 columns shows it. */
 const help = (): string => {
-  const text = execFileSync(process.execPath, [join(root, 'dist/cli/index.js'), '--help'], {
+  const text = execFileSync(process.execPath, [cliPath, '--help'], {
     encoding: 'utf8',
     env: { ...process.env, NO_COLOR: '1', COLUMNS: '100' },
   });

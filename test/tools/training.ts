@@ -2,16 +2,13 @@
 // and learning curves in docs/curves.json: `… curves RUN…`.
 
 import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
 import { Command } from 'commander';
 import type { ModelBench } from '../../cli/bench/model.js';
 import { DlcourseError } from '../../src/errors.js';
-import { packageRoot } from '../../src/native.js';
+import { cliPath } from '../cli/dlcourse.js';
 import { currentCommit } from './commit.js';
 import { curveOf, readCurves, withCurve, writeCurves } from './learning-curves.js';
 import { entryOf, readTrainings, type TrainingEntry, withEntry, writeTrainings } from './training-runs.js';
-
-const root = packageRoot();
 
 async function add(runs: readonly string[], commit: string): Promise<void> {
   for (const run of runs) {
@@ -39,9 +36,7 @@ function measured({ network, form, input, batchSize }: TrainingEntry): ModelBenc
   const size = input.slice(0, 2).join('x');
   const args = ['--model', network, '--form', form, '--input', size, '--batch-size', `${batchSize}`];
   const command = ['bench', ...args, '--mode', 'train', '--repeats', '5', '--json'];
-  return JSON.parse(
-    execFileSync(process.execPath, [join(root, 'dist/cli/index.js'), ...command], { encoding: 'utf8' }),
-  );
+  return JSON.parse(execFileSync(process.execPath, [cliPath, ...command], { encoding: 'utf8' }));
 }
 
 const program = new Command('training-table').description(
