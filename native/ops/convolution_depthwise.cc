@@ -28,7 +28,7 @@ class DepthwiseConvolution final : public Convolution {
         kernel_(kernels_.depthwise.row[group_ / 4]),
         sliding_(spec.backward ? sliding_backward(spec.shape) : sliding_forward(spec.shape)),
         bounds_(spec.epilogue.residual ? static_cast<int>(FusedActivation::none) : spec.epilogue.activation),
-        piece_(std::max<int64_t>(1, kPiece / (channels_ * sliding_.columns))) {
+        piece_(std::max<int64_t>(2, kPiece / (channels_ * sliding_.columns))) {
     for (const Phase& phase : sliding_.phases) {
       phases_.emplace_back(phase, group_ * channels_);
       most_tap_rows_ = std::max(most_tap_rows_, phases_.back().row_count());
@@ -78,7 +78,7 @@ class DepthwiseConvolution final : public Convolution {
   Scratch scratch(std::byte* base) const {
     Carve carve(base);
     Scratch s{};
-    s.lines = carve.take<const float*>(most_tap_rows_);
+    s.lines = carve.take<const float*>(most_tap_rows_ + 1);
     s.zeros = carve.take<float>(channels_);
     if (spec_.prologue >= 0)
       s.copy = carve.take<float>(sliding_.window_rows(blocks(spec_.shape.n).max_rows()) * sliding_.source_w *
@@ -87,6 +87,11 @@ class DepthwiseConvolution final : public Convolution {
     return s;
   }
 
+  int64_t elements() const {
+    const int64_t pixels =
+        sliding_.source_h * sliding_.source_w + sliding_.destination_h * sliding_.destination_w;
+    return spec_.shape.n * channels_ * pixels;
+  }
   bool transposed() const { return spec_.backward && group_ > 1; }
 
   /// Within each group, weights from source channel j to destination channel i, instead of from i to j.
@@ -130,6 +135,8 @@ class DepthwiseConvolution final : public Convolution {
         .channels = channels_,
         .y = nullptr,
         .y_stride = sliding_.spread[1] * o.destination.stride,
+        .rows = 1,
+        .y_row = sliding_.spread[0] * sliding_.destination_w * o.destination.stride,
         .columns = phase.columns,
         .bias = e.bias ? o.bias : nullptr,
         .low = bounds_.low,
@@ -137,25 +144,29 @@ class DepthwiseConvolution final : public Convolution {
         .prefetch = nullptr,
         .zeros = scratch.zeros,
     };
+    const int64_t together = rows_together(taps, sliding_, group_, phase.columns, elements());
     int64_t done = 0;
     for (int64_t image = block.image_begin; image < block.image_end; image++) {
       const float* source = copied ? normalized(o, block, image, scratch.copy)
                                    : o.source.f32() + image * sliding_.source_h * line;
-      for (int64_t q = block.row_begin; q < std::min(block.row_end, phase.rows); q++) {
+      const int64_t end = std::min(block.row_end, phase.rows);
+      for (int64_t q = block.row_begin; q < end; q += row.rows) {
+        row.rows = std::min({together, end - q, piece_ - done % piece_});
         const int64_t first = q * sliding_.step[0];
-        for (int64_t t = 0; t < row.tap_rows; t++) {
-          const int64_t at = first + taps.rows[static_cast<size_t>(t)];
-          scratch.lines[t] = at >= 0 && at < sliding_.source_h ? source + at * line : nullptr;
-        }
+        taps.for_source_rows(first, row.rows, [&](int64_t i, int64_t at) {
+          scratch.lines[i] = at >= 0 && at < sliding_.source_h ? source + at * line : nullptr;
+        });
         // The last rows of an image fetch the first of the next, which lies behind it.
-        row.prefetch =
-            row.tap_rows && !copied ? source + (first + taps.rows.back() + sliding_.step[0]) * line : nullptr;
+        row.prefetch = row.tap_rows && !copied
+                           ? source + (first + taps.rows.back() + row.rows * sliding_.step[0]) * line
+                           : nullptr;
         const int64_t to = image * sliding_.destination_h + phase.origin_h + q * sliding_.spread[0];
         row.y = o.destination.f32() + (to * sliding_.destination_w + phase.origin_w) * o.destination.stride;
         kernel_(row);
-        if (++done % piece_ == 0 || done == lines(block)) {
-          const int64_t part = (done - 1) / piece_;
-          finish(o, to + 1 - (done - part * piece_), done - part * piece_, sums + part * 2 * channels_);
+        done += row.rows;
+        if (done % piece_ == 0 || done == lines(block)) {
+          const int64_t part = (done - 1) / piece_, rows = done - part * piece_;
+          finish(o, to + row.rows - rows, rows, sums + part * 2 * channels_);
         }
       }
     }

@@ -301,7 +301,7 @@ class SeparableConv2d final : public Op {
   Scratch scratch(std::byte* base) const {
     Carve carve(base);
     Scratch s;
-    s.lines = carve.take<const float*>(taps_.row_count());
+    s.lines = carve.take<const float*>(taps_.row_count() + 1);
     s.zeros = carve.take<float>(channels_);
     s.pixels = carve.take<Pointwise::Rows>(1);
     s.expanded = carve.take<float>(expands_ ? ring_ * shape_.iw * stride_ : 0);
@@ -407,6 +407,8 @@ class SeparableConv2d final : public Op {
         .channels = job.channels.size(),
         .y = job.scratch.filtered,
         .y_stride = stride_,
+        .rows = 1,
+        .y_row = shape_.ow * stride_,
         .columns = shape_.ow,
         .bias = bias ? bias + channel : nullptr,
         .low = bounds_.low,
@@ -414,24 +416,26 @@ class SeparableConv2d final : public Op {
         .prefetch = nullptr,
         .zeros = job.scratch.zeros,
     };
+    const int64_t together = rows_together(taps_, sliding_, 1, shape_.ow, 0);
     /// Row `at` of an image.
     const auto line = [&](int64_t image, int64_t at) {
       if (!expands_) return x.f32() + (image * shape_.ih + at) * shape_.iw * stride + channel;
       return job.scratch.expanded + ((image - images.begin) * shape_.ih + at) % ring_ * shape_.iw * stride;
     };
     for (int64_t image = images.begin; image < images.end; image++) {
-      for (int64_t q = rows.begin; q < rows.end; q++) {
-        for (int64_t t = 0; t < row.tap_rows; t++) {
-          const int64_t at = q * sliding_.step[0] + taps_.rows[static_cast<size_t>(t)];
-          job.scratch.lines[t] = at >= 0 && at < shape_.ih ? line(image, at) : nullptr;
-        }
+      for (int64_t q = rows.begin; q < rows.end; q += row.rows) {
+        row.rows = std::min(together, rows.end - q);
+        const int64_t first = q * sliding_.step[0];
+        taps_.for_source_rows(first, row.rows, [&](int64_t i, int64_t at) {
+          job.scratch.lines[i] = at >= 0 && at < shape_.ih ? line(image, at) : nullptr;
+        });
         // What comes next in x is fetched; the ring is in the cache.
         if (!expands_) {
-          const int64_t next = (q + 1) * sliding_.step[0] + taps_.rows.back();
+          const int64_t next = first + row.rows * sliding_.step[0] + taps_.rows.back();
           row.prefetch = next >= 0 ? line(image, next) : nullptr;
         }
         kernels_.depthwise.row[0](row);
-        row.y += shape_.ow * stride_;
+        row.y += row.rows * row.y_row;
       }
     }
     if (bounds_.is_all) return;

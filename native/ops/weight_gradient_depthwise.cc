@@ -9,12 +9,13 @@ namespace dl {
 namespace {
 
 /// Pixels that a set of register sums goes over: enough that loading and storing the sums does not count.
-constexpr int64_t kStrip = 64;
+constexpr int64_t kPixels = 32;
 /// Elements of dy in a slab, at least, and slabs at most.
 constexpr int64_t kSlab = int64_t{64} << 10;
 constexpr int64_t kMostSlabs = 64;
-/// Strips whose source rows are normalised at a time.
-constexpr int64_t kStripsAtOnce = 8;
+/// Pixels whose source rows are normalised at a time, and strips of them at least.
+constexpr int64_t kNormalizedPixels = 512;
+constexpr int64_t kLeastStrips = 2;
 
 class DepthwiseWeightGradient final : public WeightGradient {
  public:
@@ -25,14 +26,15 @@ class DepthwiseWeightGradient final : public WeightGradient {
         channels_(spec.shape.ic),
         sliding_(sliding_forward(spec.shape)),
         kernel_(kernels_.depthwise.grad_weight[group_ / 4]),
-        strip_(std::max<int64_t>(1, kStrip / spec.shape.ow)) {
+        strip_(std::max<int64_t>(1, kPixels / std::min(spec.shape.ow, kDepthwiseGradColumns))),
+        strips_(std::max(kLeastStrips, kNormalizedPixels / (strip_ * spec.shape.ow))) {
     for (int64_t k = 0; k < spec.shape.kw; k++)
       offsets_.push_back(k * spec.shape.attributes.dilation[1] - spec.shape.attributes.pad[2]);
   }
 
   Needs needs() const override {
     return {.scratch = spec_.prologue >= 0
-                           ? sliding_.window_rows(std::min(kStripsAtOnce * strip_, spec_.shape.oh)) *
+                           ? sliding_.window_rows(std::min(strips_ * strip_, spec_.shape.oh)) *
                                  spec_.shape.iw * channels_ * int64_t{sizeof(float)}
                            : 0,
             .workspace = workspace(nullptr, slabs(spec_.shape.n)).bytes};
@@ -50,7 +52,7 @@ class DepthwiseWeightGradient final : public WeightGradient {
       // Strips do not cross images.
       for (int64_t row = begin; row < end;) {
         const int64_t image = row / spec_.shape.oh, image_end = (image + 1) * spec_.shape.oh;
-        const int64_t next = std::min({row + kStripsAtOnce * strip_, end, image_end});
+        const int64_t next = std::min({row + strips_ * strip_, end, image_end});
         const Image source =
             spec_.prologue >= 0
                 ? normalized(x, prologue, row, next, run.scratch(thread))
@@ -102,39 +104,49 @@ class DepthwiseWeightGradient final : public WeightGradient {
             channels_};
   }
 
-  /// Output rows [begin, end) of one image, counted over all images.
+  /// Rows of taps that meet a row of the source.
+  struct TapRows {
+    int64_t begin, end;
+    bool operator==(const TapRows&) const = default;
+  };
+  TapRows tap_rows(int64_t oy) const {
+    const auto& a = spec_.shape.attributes;
+    const int64_t above = a.pad[0] - oy * a.stride[0], dilation = a.dilation[0];
+    auto taps = [&](int64_t rows) {
+      return std::min(ceil_div(std::max<int64_t>(rows, 0), dilation), spec_.shape.kh);
+    };
+    return {taps(above), taps(above + spec_.shape.ih)};
+  }
+
+  /// Output rows [begin, end) of one image, counted over all images: at a time those that the same taps meet.
   void add_strip(const Image& x, const Tensor& dy, int64_t begin, int64_t end, float* sum) const {
     const Conv2dShape& s = spec_.shape;
     const auto& a = s.attributes;
-    const int64_t image = begin / s.oh, line = s.iw * x.stride, dy_line = s.ow * dy.stride;
-    for (int64_t t = 0; t < s.kh; t++) {
-      // Those of the rows whose source row exists.
-      const int64_t shift = t * a.dilation[0] - a.pad[0], oy = begin - image * s.oh;
-      const int64_t low = shift < 0 ? ceil_div(-shift, a.stride[0]) : 0;
-      const int64_t high = shift < s.ih ? (s.ih - 1 - shift) / a.stride[0] + 1 : 0;
-      const int64_t first = std::max(oy, low), last = std::min(oy + end - begin, high);
-      if (first >= last) continue;
-      const int64_t next = oy + end - begin;
-      const bool more = next * a.stride[0] + shift >= 0;
+    const int64_t above = begin / s.oh * s.oh, line = s.iw * x.stride, dy_line = s.ow * dy.stride;
+    for (int64_t row = begin, next; row < end; row = next) {
+      const int64_t oy = row - above;
+      const TapRows taps = tap_rows(oy);
+      for (next = row + 1; next < end && tap_rows(next - above) == taps;) next++;
+      if (taps.begin == taps.end) continue;
       kernel_({
-          .source = x.data + (first * a.stride[0] + shift) * line,
+          .source = x.data + (oy * a.stride[0] + taps.begin * a.dilation[0] - a.pad[0]) * line,
           .source_row = a.stride[0] * line,
+          .tap_row = a.dilation[0] * line,
+          .tap_rows = taps.end - taps.begin,
           .offset = offsets_.data(),
           .tap_columns = s.kw,
           .step = a.stride[1],
           .source_width = s.iw,
           .source_stride = x.stride,
-          .dy = dy.f32() + (image * s.oh + first) * dy_line,
+          .dy = dy.f32() + row * dy_line,
           .dy_row = dy_line,
           .dy_stride = dy.stride,
-          .rows = last - first,
+          .rows = next - row,
           .columns = s.ow,
           .channels = channels_,
-          .dw = sum + t * s.kw * group_ * channels_,
-          .prefetch_source = t == s.kh - 1 && more && spec_.prologue < 0
-                                 ? x.data + (next * a.stride[0] + shift) * line
-                                 : nullptr,
-          .prefetch_dy = t == 0 ? dy.f32() + (image * s.oh + next) * dy_line : nullptr,
+          .dw = sum + taps.begin * s.kw * group_ * channels_,
+          .source_ahead = spec_.prologue < 0 ? strip_ * a.stride[0] * line : 0,
+          .dy_ahead = strip_ * dy_line,
       });
     }
   }
@@ -154,8 +166,8 @@ class DepthwiseWeightGradient final : public WeightGradient {
   const int64_t group_, channels_;
   const Sliding sliding_;
   void (*const kernel_)(const DepthwiseGradRows&);
-  /// Output rows that are summed in registers at a time.
-  const int64_t strip_;
+  /// Output rows that are summed in registers at a time, and as many times that are normalised.
+  const int64_t strip_, strips_;
   std::vector<int64_t> offsets_;
 };
 

@@ -105,6 +105,13 @@ DL_INLINE void accumulate(Vec& sum, Vec a, Vec b) {
   sum = fma(a, b, sum);
 #endif
 }
+/// The same value, in a register: else gcc loads what has several uses for each of them.
+DL_INLINE Vec in_register(Vec a) {
+#if defined(__GNUC__)
+  asm("" : "+x"(a.v));
+#endif
+  return a;
+}
 DL_INLINE Vec fnma(Vec a, Vec b, Vec c) {
   return {_mm256_fnmadd_ps(a.v, b.v, c.v)};
 }

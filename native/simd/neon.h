@@ -101,6 +101,9 @@ DL_INLINE Vec fma(Vec a, Vec b, Vec c) {
 DL_INLINE void accumulate(Vec& sum, Vec a, Vec b) {
   sum = fma(a, b, sum);
 }
+DL_INLINE Vec in_register(Vec a) {
+  return a;
+}
 DL_INLINE Vec fnma(Vec a, Vec b, Vec c) {
   return {vfmsq_f32(c.v, a.v, b.v)};
 }

@@ -5,7 +5,7 @@
 // With source channel s(c, j) = c - c mod G + j of the group of c:
 //
 //   row           y[q][c] = clamp(bias[c] + Σ_t Σ_k Σ_j source_t[q·step + offset_k][s(c, j)] · w[t][k][j][c])
-//   grad_weight   dw[k][j][c] += Σ_rows Σ_q source[q·step + offset_k][s(c, j)] · dy[q][c]
+//   grad_weight   dw[t][k][j][c] += Σ_rows Σ_q source_t[q·step + offset_k][s(c, j)] · dy[q][c]
 //
 // over the source pixels that exist: padding is left out, not multiplied. Strides and offsets count floats,
 // except that `offset` counts pixels.
@@ -14,9 +14,9 @@
 
 namespace dl {
 
-/// One output row.
+/// One output row, or two at once where that is rows_together (ops/depthwise_rows.h).
 struct DepthwiseRow {
-  /// Source row t at its pixel 0, or null where the row lies in the padding.
+  /// Source row t at its pixel 0, or null where the row lies in the padding; one more for two output rows.
   const float* const* source;
   int64_t tap_rows;
   /// [tap_columns], ascending.
@@ -30,21 +30,29 @@ struct DepthwiseRow {
   int64_t channels;
   float* y;
   int64_t y_stride;
+  /// Output rows, and from the first to the second.
+  int64_t rows, y_row;
   int64_t columns;
   /// Or null.
   const float* bias;
   float low, high;
-  /// The source row that the next output row meets first, to fetch into the cache, or null. Any address will
-  /// do.
+  /// The source row that the output rows after these meet first, to fetch it into the cache, or null. Any
+  /// address will do.
   const float* prefetch;
   /// `channels` zeros.
   const float* zeros;
 };
 
-/// One row of taps over some output rows whose source rows all exist.
+/// Output columns that are summed at a time.
+inline constexpr int64_t kDepthwiseGradColumns = 16;
+
+/// Some rows of taps over some output rows, where all source rows exist.
 struct DepthwiseGradRows {
+  /// What the first row of taps meets from the first output row: from there to the next output row's, and to
+  /// the next row of taps'.
   const float* source;
-  int64_t source_row;
+  int64_t source_row, tap_row;
+  int64_t tap_rows;
   const int64_t* offset;
   int64_t tap_columns;
   int64_t step;
@@ -53,11 +61,10 @@ struct DepthwiseGradRows {
   int64_t dy_row, dy_stride;
   int64_t rows, columns;
   int64_t channels;
-  /// [tap_columns][G][channels], added to.
+  /// [tap_rows][tap_columns][G][channels], added to.
   float* dw;
-  /// Where the rows that come next lie, to fetch them into the cache, or null.
-  const float* prefetch_source;
-  const float* prefetch_dy;
+  /// How far ahead of what is read the cache is told what comes: floats, 0 for not at all.
+  int64_t source_ahead, dy_ahead;
 };
 
 /// Of groups of G = 1, 4 and 8 channels, at index G / 4.
