@@ -13,6 +13,8 @@ export interface FastRun extends Machine {
   readonly epochs: number;
   /** Of each epoch that was trained, the last one's test included. */
   readonly seconds: readonly number[];
+  /** Other work took part of the machine meanwhile: the accuracy counts, the times say nothing. */
+  readonly shared?: boolean;
   /** On the test images; absent where not all epochs were trained. */
   readonly top1?: number;
   /** Settings that were given beside the recipe's. */
@@ -28,8 +30,13 @@ export const { read: readFastRuns, keep: keepFastRun } = rowsFile<FastRun>('fast
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
 const mean = (values: readonly number[]): number => sum(values) / values.length;
 
-/** Minutes that all epochs take, from those that were trained. */
-const minutes = (r: FastRun): number => (mean(r.seconds) * r.epochs) / 60;
+/** Seconds of an epoch and minutes of all, from those that were trained where the machine had nothing else to do. */
+function times(runs: readonly FastRun[]): string[] {
+  const alone = runs.filter(r => !r.shared);
+  if (alone.length === 0) return ['–', '–'];
+  const minutes = alone.map(r => (mean(r.seconds) * r.epochs) / 60);
+  return [mean(alone.map(r => mean(r.seconds))).toFixed(0), mean(minutes).toFixed(1)];
+}
 
 const head = ['program', 'seed', 'epochs trained', 's an epoch', 'minutes in all', 'test accuracy', 'day', 'version'];
 
@@ -47,12 +54,11 @@ function linesOf(runs: readonly FastRun[]): string[][] {
   const own = [...runs].sort((a, b) => a.seed - b.seed);
   const whole = own.filter(r => r.top1 !== undefined);
   const one = own.map(r => [
-    ...[r.program, String(r.seed), `${r.seconds.length} of ${r.epochs}`, mean(r.seconds).toFixed(0)],
-    ...[minutes(r).toFixed(1), percent(r.top1), r.date, `\`${r.version}\``],
+    ...[r.program, String(r.seed), `${r.seconds.length} of ${r.epochs}`, ...times([r])],
+    ...[percent(r.top1), r.date, `\`${r.version}\``],
   ]);
   if (whole.length < 2) return one;
-  const accuracy = percent(mean(whole.map(r => r.top1!)));
-  const means = [mean(own.map(r => mean(r.seconds))).toFixed(0), mean(own.map(minutes)).toFixed(1), accuracy];
+  const means = [...times(own), percent(mean(whole.map(r => r.top1!)))];
   const last = [own[0]!.program, `mean of ${whole.length}`, '', ...means, '', ''];
   return [...one, last.map(cell => cell && `**${cell}**`)];
 }

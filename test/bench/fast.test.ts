@@ -12,7 +12,9 @@ const run = (given: Partial<FastRun>): FastRun => ({
 test('runs are told one by one, and whole ones of a program by their mean', () => {
   const torch = run({ program: 'PyTorch, NHWC', version: '2.14.1', seconds: [60, 60] });
   const { top1: _, ...unfinished } = torch;
-  const lines = fastTable([run({ seed: 2, top1: 0.95, seconds: [60, 60, 60, 60] }), run({}), unfinished]).split('\n');
+  const slower = run({ seed: 2, top1: 0.95, seconds: [60, 60, 60, 60] });
+  const shared = run({ seed: 3, top1: 0.96, seconds: [900, 900, 900, 900], shared: true });
+  const lines = fastTable([slower, run({}), shared, unfinished]).split('\n');
   expect(lines).toEqual([
     '### Some CPU, avx2, 2 threads',
     '',
@@ -20,7 +22,8 @@ test('runs are told one by one, and whole ones of a program by their mean', () =
     '| --- | --- | --- | --- | --- | --- | --- | --- |',
     '| dlcourse | 1 | 4 of 4 | 38 | 2.5 | 94.00 % | 2026-11-01 | `abc` |',
     '| dlcourse | 2 | 4 of 4 | 60 | 4.0 | 95.00 % | 2026-11-01 | `abc` |',
-    '| **dlcourse** | **mean of 2** |  | **49** | **3.3** | **94.50 %** |  |  |',
+    '| dlcourse | 3 | 4 of 4 | – | – | 96.00 % | 2026-11-01 | `abc` |',
+    '| **dlcourse** | **mean of 3** |  | **49** | **3.3** | **95.00 %** |  |  |',
     '| PyTorch, NHWC | 1 | 2 of 4 | 60 | 4.0 | – | 2026-11-01 | `2.14.1` |',
   ]);
   expect(fastTable([run({}), run({ isa: 'avx512' })]).match(/^### /gm)).toHaveLength(2);

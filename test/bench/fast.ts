@@ -26,15 +26,21 @@ interface Epoch {
   readonly version: string;
 }
 
+interface AddOptions {
+  readonly commit: string;
+  readonly threads: number;
+  readonly shared?: boolean;
+}
+
 /** Takes finished runs of `dlcourse train --recipe fast --data cifar10`. */
-async function add(runs: readonly string[], { commit, threads }: { commit: string; threads: number }): Promise<void> {
+async function add(runs: readonly string[], { commit, threads, shared }: AddOptions): Promise<void> {
   for (const folder of runs) {
     const entry = await entryOf(folder, commit);
     const log = readFileSync(join(folder, files.log), 'utf8').trimEnd().split('\n');
     keep({
       ...{ program: 'dlcourse', version: commit, ...machine(threads, entry.isa), seed: entry.seed },
       ...{ epochs: entry.epochs, seconds: log.map(line => Number(JSON.parse(line).seconds)), date: entry.date },
-      ...{ top1: entry.top1, settings: entry.settings },
+      ...{ top1: entry.top1, settings: entry.settings, ...(shared && { shared }) },
     });
   }
 }
@@ -45,10 +51,11 @@ interface TorchOptions {
   readonly seed: number;
   readonly threads: number;
   readonly layout: 'nchw' | 'nhwc';
+  readonly shared?: boolean;
 }
 
 /** Trains in PyTorch; with `stop`, only the first epochs, for their time. */
-async function torch({ epochs, stop = epochs, seed, threads, layout }: TorchOptions): Promise<void> {
+async function torch({ epochs, stop = epochs, seed, threads, layout, shared }: TorchOptions): Promise<void> {
   const request = { data: downloadedFolder('cifar10'), epochs, stop, seed, threads, layout };
   const child = spawn(interpreter(), [join(root, 'test/bench/fast_torch.py'), JSON.stringify(request)], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -65,7 +72,14 @@ async function torch({ epochs, stop = epochs, seed, threads, layout }: TorchOpti
   const top1 = last.accuracy === undefined ? {} : { top1: last.accuracy };
   keep({
     ...{ program: `PyTorch, ${layout.toUpperCase()}`, version: last.version, ...machine(threads) },
-    ...{ seed, epochs, seconds: done.map(e => e.seconds + (e.testSeconds ?? 0)), date: today(), ...top1 },
+    ...{
+      seed,
+      epochs,
+      seconds: done.map(e => e.seconds + (e.testSeconds ?? 0)),
+      date: today(),
+      ...top1,
+      ...(shared && { shared }),
+    },
   });
 }
 
@@ -77,12 +91,14 @@ function keep(run: FastRun): void {
   console.log('now: npm run docs');
 }
 
+const besides = ['--shared', 'other work ran meanwhile: the times say nothing'] as const;
 const program = new Command('bench:fast').description('Records trainings by the fast recipe in docs/fast.json.');
 program
   .command('add <runs...>')
   .description('adds finished runs of dlcourse')
   .option('--commit <hash>', 'version that trained', currentCommit())
   .addOption(option('--threads <n>', 'threads that trained', whole(1, 1024), 2))
+  .option(...besides)
   .action(add);
 program
   .command('torch')
@@ -92,5 +108,6 @@ program
   .addOption(option('--seed <n>', 'of weights, order and augmentation', whole(0), 1))
   .addOption(option('--threads <n>', 'threads', whole(1, 1024), 2))
   .addOption(option('--layout <name>', 'order of dimensions', choice(['nchw', 'nhwc']), 'nhwc' as const))
+  .option(...besides)
   .action(torch);
 await program.parseAsync();

@@ -471,17 +471,6 @@ describe('help and information', () => {
     },
   );
 
-  test('--help loads neither the networks nor sharp nor the engine', async () => {
-    const coverage = join(cwd, 'coverage');
-    await dlcourse(['--help'], { cwd, env: { NODE_V8_COVERAGE: coverage } });
-    const loaded = readdirSync(coverage).flatMap(name => {
-      const { result } = JSON.parse(readFileSync(join(coverage, name), 'utf8')) as { result: { url: string }[] };
-      return result.map(r => r.url);
-    });
-    expect(loaded.some(url => url.endsWith('/cli/program.js'))).toBe(true);
-    expect(loaded.filter(url => /\/zoo\/|\/sharp\/|\/runtime\//.test(url))).toEqual([]);
-  });
-
   test('--version', async () => {
     expect((await run('--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
