@@ -1,4 +1,4 @@
-// Tests run on what is built: dist/test, beside dist/src and dist/cli.
+// Tests run on what is built: dist/test, beside dist/src, dist/cli and the program in dist/bin.
 export default {
   rootDir: '.',
   roots: ['<rootDir>/dist/test'],

@@ -15,7 +15,7 @@ namespace dl {
 namespace {
 
 /// Of source that stays in the second-level cache while the panels pass over it.
-constexpr int64_t kSourceBytes = 512 << 10;
+constexpr int64_t kSourceBytes = 256 << 10;
 /// Of one packed panel of one slice, which each register tile reads from the second-level cache.
 constexpr int64_t kPanelBytes = 320 << 10;
 /// Panels that are packed side by side where weights are packed late: a row of them is read in one go.

@@ -416,6 +416,7 @@ class SeparableConv2d final : public Op {
         .prefetch = nullptr,
         .zeros = job.scratch.zeros,
     };
+    // Few enough, for a band lies in the cache.
     const int64_t together = rows_together(taps_, sliding_, 1, shape_.ow, 0);
     /// Row `at` of an image.
     const auto line = [&](int64_t image, int64_t at) {

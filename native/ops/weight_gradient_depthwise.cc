@@ -26,7 +26,8 @@ class DepthwiseWeightGradient final : public WeightGradient {
         channels_(spec.shape.ic),
         sliding_(sliding_forward(spec.shape)),
         kernel_(kernels_.depthwise.grad_weight[group_ / 4]),
-        strip_(std::max<int64_t>(1, kPixels / std::min(spec.shape.ow, kDepthwiseGradColumns))),
+        strip_(std::max<int64_t>(1, kPixels * ceil_div(spec.shape.ow, kDepthwiseGradColumns) /
+                                        std::max<int64_t>(1, spec.shape.ow))),
         strips_(std::max(kLeastStrips, kNormalizedPixels / (strip_ * spec.shape.ow))) {
     for (int64_t k = 0; k < spec.shape.kw; k++)
       offsets_.push_back(k * spec.shape.attributes.dilation[1] - spec.shape.attributes.pad[2]);
@@ -166,7 +167,7 @@ class DepthwiseWeightGradient final : public WeightGradient {
   const int64_t group_, channels_;
   const Sliding sliding_;
   void (*const kernel_)(const DepthwiseGradRows&);
-  /// Output rows that are summed in registers at a time, and as many times that are normalised.
+  /// Output rows that are summed in registers at a time, and so many times that are normalised at a time.
   const int64_t strip_, strips_;
   std::vector<int64_t> offsets_;
 };

@@ -8,6 +8,7 @@
 //   broadcast(float) broadcast(int32_t) iota() (0, 1, 2, ...)
 //   + - * / on Vec, + - * & | ^ on IVec (low 32 bits of a product); mul_high(a, b): high 32 bits, unsigned
 //   fma(a, b, c) = a·b + c; fnma(a, b, c) = c - a·b: rounded once, except on scalar
+//   in_register(v)                v, which is not loaded again for its next use
 //   sqrt abs floor round (to nearest even)
 //   max(a, b) min(a, b)           b where either is NaN: max(zero, x) keeps the NaN of x
 //   a < b, a <= b, a == b         on Vec, false for NaN; a == b on IVec

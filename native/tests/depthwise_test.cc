@@ -15,6 +15,8 @@ using reference::ConvShape;
 struct Case {
   const char* name;
   int64_t n, h, w, channels, kernel, stride, before, after, dilation = 1;
+  /// Of the window, where it is no square.
+  int64_t columns = 0;
 };
 
 const Case kCases[] = {
@@ -30,6 +32,12 @@ const Case kCases[] = {
     {"3x3 without padding", 2, 5, 6, 72, 3, 1, 0, 0},
     {"5x5", 2, 11, 14, 24, 5, 1, 2, 2},
     {"5x5 stride 2", 2, 13, 12, 32, 5, 2, 2, 2},
+    {"5x5, columns in several parts", 1, 7, 35, 24, 5, 1, 2, 2},
+    {"3x3 stride 2, columns in several parts", 1, 9, 50, 40, 3, 2, 1, 1},
+    {"4x3", 1, 9, 20, 24, 4, 1, 1, 2, 1, 3},
+    {"1x3", 2, 6, 9, 16, 1, 1, 0, 0, 1, 3},
+    {"3x5", 1, 8, 19, 32, 3, 1, 2, 2, 1, 5},
+    {"5x3 stride 2", 1, 12, 18, 16, 5, 2, 2, 2, 1, 3},
     {"7x7", 1, 9, 12, 16, 7, 1, 3, 3},
     {"2x2, lopsided", 2, 7, 8, 8, 2, 1, 1, 0},
     {"1x1 stride 2", 2, 5, 6, 48, 1, 2, 0, 0},
@@ -46,7 +54,7 @@ ConvShape shape_of(const Case& c, int64_t group) {
           .ic = channels,
           .oc = channels,
           .kh = c.kernel,
-          .kw = c.kernel,
+          .kw = c.columns ? c.columns : c.kernel,
           .sh = c.stride,
           .sw = c.stride,
           .top = c.before,

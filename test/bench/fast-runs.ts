@@ -22,9 +22,9 @@ export interface FastRun extends Machine {
   readonly date: string;
 }
 
-/** Of the same program, machine, seed and length, the last run stays. */
+/** Of the same program, machine, seed and length, alone or not, the last run stays. */
 export const { read: readFastRuns, keep: keepFastRun } = rowsFile<FastRun>('fast.json', r =>
-  [machineName(r), r.program, r.seed, r.epochs].join(' '),
+  [machineName(r), r.program, r.seed, r.epochs, ...(r.shared ? ['shared'] : [])].join(' '),
 );
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);

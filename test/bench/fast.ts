@@ -91,14 +91,14 @@ function keep(run: FastRun): void {
   console.log('now: npm run docs');
 }
 
-const besides = ['--shared', 'other work ran meanwhile: the times say nothing'] as const;
+const sharedOption = ['--shared', 'other work ran meanwhile: the times say nothing'] as const;
 const program = new Command('bench:fast').description('Records trainings by the fast recipe in docs/fast.json.');
 program
   .command('add <runs...>')
   .description('adds finished runs of dlcourse')
   .option('--commit <hash>', 'version that trained', currentCommit())
   .addOption(option('--threads <n>', 'threads that trained', whole(1, 1024), 2))
-  .option(...besides)
+  .option(...sharedOption)
   .action(add);
 program
   .command('torch')
@@ -108,6 +108,6 @@ program
   .addOption(option('--seed <n>', 'of weights, order and augmentation', whole(0), 1))
   .addOption(option('--threads <n>', 'threads', whole(1, 1024), 2))
   .addOption(option('--layout <name>', 'order of dimensions', choice(['nchw', 'nhwc']), 'nhwc' as const))
-  .option(...besides)
+  .option(...sharedOption)
   .action(torch);
 await program.parseAsync();

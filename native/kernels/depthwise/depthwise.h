@@ -36,7 +36,8 @@ struct DepthwiseRow {
   /// Or null.
   const float* bias;
   float low, high;
-  /// The source row that the output rows after these meet first, to fetch it into the cache, or null. Any
+  /// The lowest source row under the output row that follows, to fetch it into the cache with what else is
+  /// new there (the row above where taps step by two, the row below for two output rows), or null. Any
   /// address will do.
   const float* prefetch;
   /// `channels` zeros.
@@ -48,9 +49,9 @@ inline constexpr int64_t kDepthwiseGradColumns = 16;
 
 /// Some rows of taps over some output rows, where all source rows exist.
 struct DepthwiseGradRows {
-  /// What the first row of taps meets from the first output row: from there to the next output row's, and to
-  /// the next row of taps'.
+  /// The source row under the first output row and the first row of taps.
   const float* source;
+  /// From there to that under the next output row, and to that under the next row of taps.
   int64_t source_row, tap_row;
   int64_t tap_rows;
   const int64_t* offset;
@@ -63,7 +64,7 @@ struct DepthwiseGradRows {
   int64_t channels;
   /// [tap_rows][tap_columns][G][channels], added to.
   float* dw;
-  /// How far ahead of what is read the cache is told what comes: floats, 0 for not at all.
+  /// From what is read to what is fetched into the cache meanwhile, in floats; 0 where nothing is.
   int64_t source_ahead, dy_ahead;
 };
 
