@@ -84,6 +84,26 @@ constexpr int kMostTapRows = 8;
 /// Elements from an output to the one that is fetched meanwhile.
 constexpr int64_t kOutputsAhead = 512;
 
+/// Pixels from a tile of Q outputs to those that are fetched meanwhile: near ones would still be on their way
+/// when they are written.
+template <int Q>
+DL_INLINE int64_t depthwise_later(const DepthwiseRow& r) {
+  return Q * max(int64_t{1}, kOutputsAhead / (Q * r.channels));
+}
+
+/// Where the pixels lie that a tile reads from `column` on, in each source row: those that do not exist are
+/// read from the row of zeros.
+template <int Inputs>
+DL_INLINE void depthwise_inputs(const DepthwiseRow& r, int64_t rows, int64_t column,
+                                const float* (*inputs)[Inputs]) {
+  for (int64_t t = 0; t < rows; t++) {
+    for (int64_t i = 0; i < Inputs; i++) {
+      const bool inside = column + i >= 0 && column + i < r.source_width;
+      inputs[t][i] = inside ? r.source[t] + (column + i) * r.source_stride : r.zeros;
+    }
+  }
+}
+
 /// Q output pixels under KW neighbouring taps: a source pixel is loaded once for all of them. At the border
 /// of the image pixels that do not exist are read from a row of zeros.
 template <int G, int KW, int STEP, int Q, bool Border>
@@ -92,16 +112,10 @@ DL_NOINLINE void depthwise_tile(const DepthwiseRow& row, int64_t q) {
   const DepthwiseRow r = row;
   constexpr int kInputs = (Q - 1) * STEP + KW;
   const int64_t pixel = r.source_stride, column = q * STEP + r.offset[0], begin = column * pixel;
-  // Near outputs would still be on their way when they are written.
-  const int64_t later = Q * max(int64_t{1}, kOutputsAhead / (Q * r.channels));
+  const int64_t later = depthwise_later<Q>(r);
   const float* inputs[Border ? kMostTapRows : 1][kInputs];
   if constexpr (Border) {
-    for (int64_t t = 0; t < r.tap_rows; t++) {
-      for (int64_t i = 0; i < kInputs; i++) {
-        const bool inside = column + i >= 0 && column + i < r.source_width;
-        inputs[t][i] = inside ? r.source[t] + begin + i * pixel : r.zeros;
-      }
-    }
+    depthwise_inputs(r, r.tap_rows, column, inputs);
   }
   for_channels(r.channels, [&](int64_t c, int n, auto tail) {
     constexpr bool kTail = decltype(tail)::value;
@@ -149,15 +163,10 @@ DL_NOINLINE void depthwise_tile_of_two(const DepthwiseRow& row, int64_t q) {
   const DepthwiseRow r = row;
   constexpr int kTaps = 3, kInputs = Q + kTaps - 1;
   const int64_t pixel = r.source_stride, column = q + r.offset[0], begin = column * pixel;
-  const int64_t later = Q * max(int64_t{1}, kOutputsAhead / (Q * r.channels));
+  const int64_t later = depthwise_later<Q>(r);
   const float* inputs[Border ? kTaps + 1 : 1][kInputs];
   if constexpr (Border) {
-    for (int64_t t = 0; t <= kTaps; t++) {
-      for (int64_t i = 0; i < kInputs; i++) {
-        const bool inside = column + i >= 0 && column + i < r.source_width;
-        inputs[t][i] = inside ? r.source[t] + begin + i * pixel : r.zeros;
-      }
-    }
+    depthwise_inputs(r, kTaps + 1, column, inputs);
   }
   for_channels(r.channels, [&](int64_t c, int n, auto tail) {
     constexpr bool kTail = decltype(tail)::value;
