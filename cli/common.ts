@@ -5,7 +5,7 @@ import { dirname, join, relative } from 'node:path';
 import type { Command } from 'commander';
 import type { ImageFormat } from '../src/data/image.js';
 import { DlcourseError, printable } from '../src/errors.js';
-import { packageRoot } from '../src/native.js';
+import { packageRoot } from '../src/package.js';
 import { CheckFailed } from './failure.js';
 import { progressModes, type UiOptions } from './ui.js';
 import { choice, option } from './values.js';
@@ -70,7 +70,7 @@ export async function findWeights(given: string): Promise<Weights> {
 export async function defaultWeights(runs = runsFolder): Promise<Weights> {
   const newest = finishedRuns(runs)[0];
   if (newest) return findWeights(newest);
-  const folder = join(packageRoot(), 'datasets', 'weights');
+  const folder = join(packageRoot, 'datasets', 'weights');
   const names = existsSync(folder) ? readdirSync(folder).filter(name => name.endsWith('.safetensors')) : [];
   const [first] = names.sort();
   if (first) return { file: join(folder, first) };

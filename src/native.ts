@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { DlcourseError, type ErrorClass } from './errors.js';
 import type { DType } from './graph/graph.js';
+import { packageRoot } from './package.js';
 import type { WirePlan } from './plan/wire.js';
 
 declare const brand: unique symbol;
@@ -104,8 +105,7 @@ export function native(): Native {
 }
 
 function load(): Native {
-  const root = packageRoot();
-  const file = join(root, 'build', 'native', 'Release', 'dlcourse.node');
+  const file = join(packageRoot, 'build', 'native', 'Release', 'dlcourse.node');
   const rebuild = 'run `npm run build:native` in the package folder';
   let addon: Native;
   try {
@@ -134,9 +134,6 @@ function load(): Native {
   }
   return addon;
 }
-
-/** The folder of package.json: this file lies in dist/src, the program that it is part of in dist/bin. */
-export const packageRoot = (): string => join(import.meta.dirname, '..', '..');
 
 const classes: Record<string, ErrorClass> = { E_MEMORY: 'resources', E_ISA: 'usage', E_ARGUMENT: 'usage' };
 

@@ -4,7 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { opList } from '../src/graph/op.js';
-import { native, packageRoot } from '../src/native.js';
+import { native } from '../src/native.js';
+import { packageRoot } from '../src/package.js';
 import '../src/layers/index.js';
 import '../src/runtime/program.js';
 import '../src/train/step.js';
@@ -26,9 +27,9 @@ const rooms = [
 ];
 const depth = new Map(rooms.flatMap((names, i) => names.map(name => [name, i] as const)));
 /** Open to all. */
-const everywhere = new Set(['errors', 'native']);
+const everywhere = new Set(['errors', 'native', 'package']);
 
-const root = packageRoot();
+const root = packageRoot;
 const sources = ['src', 'cli'].flatMap(folder =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .filter(name => name.endsWith('.ts'))

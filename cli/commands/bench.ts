@@ -131,9 +131,9 @@ const print = (ui: Ui, found: Bench): void => ('kernels' in found ? printKernels
 
 function printKernels(ui: Ui, found: KernelBench): void {
   const { bold } = ui.colors;
-  const { isa, threads, peakGflops, bandwidthGBps } = found;
+  const { peakGflops, bandwidthGBps } = found;
   const machine = `FMA peak ${peakGflops.toFixed(1)} GFLOP/s, memory ${bandwidthGBps.toFixed(1)} GB/s`;
-  ui.print(bold(`${isa}, ${threads} threads, ${machine}`));
+  ui.print(bold(`${how(found)}, ${machine}`));
   const lines = found.kernels.map(({ op, shape, pass, gflops, percentOfPeak, percentOfRoofline }) => [
     ...[op, shape, pass, ...[gflops, percentOfPeak, percentOfRoofline].map(n => n.toFixed(1))],
   ]);
@@ -141,14 +141,21 @@ function printKernels(ui: Ui, found: KernelBench): void {
   for (const line of table([head, ...lines], bold)) ui.print(line);
 }
 
+/** What may differ between benchmarks that are compared. */
+function how(found: Bench): string {
+  const { isa, threads, exact } = found;
+  const checkpoints = 'checkpointActivations' in found && found.checkpointActivations;
+  return [
+    ...[isa, `${threads} ${threads === 1 ? 'thread' : 'threads'}`],
+    ...(exact ? ['exact'] : []),
+    ...(checkpoints ? ['activations checkpointed'] : []),
+  ].join(', ');
+}
+
 function printModel(ui: Ui, found: ModelBench): void {
   const { bold } = ui.colors;
   const what = found.mode === 'train' ? 'training' : 'inference';
-  ui.print(
-    bold(
-      `${found.model}, ${what}, ${found.batchSize} × ${found.input.join('×')}, ${found.isa}, ${found.threads} threads`,
-    ),
-  );
+  ui.print(bold(`${found.model}, ${what}, ${found.batchSize} × ${found.input.join('×')}, ${how(found)}`));
   ui.print(`  ${found.imagesPerSecond.toFixed(1)} images/s (median ${found.medianImagesPerSecond.toFixed(1)})`);
   if (found.latency) {
     const { medianMilliseconds, p95Milliseconds, runs } = found.latency;
@@ -198,7 +205,6 @@ const MOST = 25;
 function printComparison(ui: Ui, old: Bench, found: Bench, tables: readonly ComparisonTable[]): void {
   const { bold } = ui.colors;
   const what = 'kernels' in found ? 'kernels' : `${found.model}, ${found.mode}`;
-  const how = ({ isa, threads, exact }: Bench): string => `${isa}, ${threads} threads${exact ? ', exact' : ''}`;
   ui.print(bold(`${what}: ${how(old)} before, ${how(found)} now; a ratio above 1 is better`));
   for (const { what, unit, rows } of tables) {
     const heading = [what, ...['old', 'new'].map(column => [column, unit].filter(Boolean).join(', ')), 'ratio'];

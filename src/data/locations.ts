@@ -2,7 +2,7 @@
 
 import os from 'node:os';
 import path from 'node:path';
-import { packageRoot } from '../native.js';
+import { packageRoot } from '../package.js';
 
 /**
  * The cache folder: `DLCOURSE_CACHE` if set, else `dlcourse` in the system's cache folder for this user
@@ -28,4 +28,4 @@ export function downloadedFolder(name: string): string {
 }
 
 /** The package's own `datasets/` folder: manifests, and the data sets that it carries. */
-export const shippedFolder = path.join(packageRoot(), 'datasets');
+export const shippedFolder = path.join(packageRoot, 'datasets');

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { findManifest } from '../data/manifest.js';
 import { DlcourseError, suggest } from '../errors.js';
 import { readError } from '../io/filesystem.js';
-import { packageRoot } from '../native.js';
+import { packageRoot } from '../package.js';
 import type { Form } from '../zoo/zoo.js';
 
 /** Data sets whose classes have names here. */
@@ -15,7 +15,7 @@ export type ClassList = (typeof classLists)[number];
 /** The names of a data set's classes, in the usual order. */
 export async function namesOf(list: ClassList): Promise<readonly string[]> {
   if (list !== 'imagenet') return (await findManifest(list)).classes;
-  return readNames(join(packageRoot(), 'datasets', 'classes', 'imagenet.txt'));
+  return readNames(join(packageRoot, 'datasets', 'classes', 'imagenet.txt'));
 }
 
 /** The data set that weights of so many classes in this form are usually trained on. */

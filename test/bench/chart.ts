@@ -148,6 +148,6 @@ const described = (comparisons: readonly Comparison[]): string =>
         const factor = of(row.train, c => speedup(c, eager(c)));
         return factor === undefined ? name : `${name} ${factor.toFixed(2)}`;
       });
-      return `${group.isa}, training against PyTorch eager: ${rows.join(', ')}`;
+      return `${group.name}, training against PyTorch eager: ${rows.join(', ')}`;
     })
     .join('. ');

@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { Command } from 'commander';
 import { choice, option, whole } from '../../cli/values.js';
 import { downloadedFolder } from '../../src/data/locations.js';
-import { packageRoot } from '../../src/native.js';
+import { packageRoot } from '../../src/package.js';
 import { fastRecipe } from '../../src/train/recipes.js';
 import { files } from '../../src/train/run.js';
 import { interpreter, pythonPath } from '../parity/python.js';
@@ -17,7 +17,7 @@ import { entryOf } from '../tools/training-runs.js';
 import { type FastRun, keepFastRun } from './fast-runs.js';
 import { machine, today } from './rows.js';
 
-const root = packageRoot();
+const root = packageRoot;
 
 interface Epoch {
   readonly seconds: number;

@@ -160,12 +160,14 @@ describe('figures', () => {
     };
     const lines = benchmarkTables([comparison, failed]).split('\n');
     expect(lines[0]).toBe('## Some CPU, avx2, 2 threads');
-    expect(lines).toContain('| 32×32 | 2 | 2.00 | 1.60 | 0.25 | 2.00 | – | – | – |');
+    expect(lines).toContain('| 32×32 | 2 | 2.00 (1) | 1.60 (1) | 0.25 (1) | 2.00 (1) | – | – | – |');
+    expect(benchmarkTables([comparison])).toContain('| 32×32 | 1 | 2.00 | 1.60 | 0.25 | – | – | – | – |');
     expect(lines).toContain(
-      '| `resnet20` | 64 × 32×32 | 128 | 64 (NHWC) | 80 (NHWC) | 2.00 | 1.60 | 50 % | 40 % | 1 | 4 | 0.25 |',
+      '| `resnet20` | 64 × 32×32 | 128 | 64 (NHWC) | 80 (NHWC) | 2.00 | 1.60 | 50 % | 40 % | 1 | 4 | 0.25 ' +
+        '| 2026-01-02 | `abc1234` |',
     );
     expect(lines).toContain("- `resnet18`, infer, 32×32: torch_compile failed: `RuntimeError: 'x'`");
-    expect(lines.at(-1)).toContain('dlcourse 0.1.0 (abc1234) on Node.js 20.0.0, PyTorch 2, onnxruntime –; 2026-01-02;');
+    expect(lines.at(-1)).toContain('dlcourse 0.1.0 on Node.js 20.0.0, PyTorch 2, onnxruntime –;');
     expect(lines.at(-1)).toContain('; 15 trials, 2 of them disturbed');
     expect(benchmarkTables([])).toBe('Nothing has been measured yet.');
   });

@@ -12,7 +12,8 @@ import { received, stopSignal } from '../../cli/interrupt.js';
 import { Ui } from '../../cli/ui.js';
 import { choice, choices, option, real, whole } from '../../cli/values.js';
 import { DlcourseError } from '../../src/errors.js';
-import { native, packageRoot } from '../../src/native.js';
+import { native } from '../../src/native.js';
+import { packageRoot } from '../../src/package.js';
 import type { Form } from '../../src/zoo/zoo.js';
 import { trainable } from '../parity/pair.js';
 import { interpreter, pythonCache, pythonPath } from '../parity/python.js';
@@ -64,7 +65,7 @@ const heldToAvx2 = {
 /** A trial that takes longer has failed: compiling a large network takes minutes. */
 const LONGEST = 30 * 60 * 1000;
 
-const root = packageRoot();
+const root = packageRoot;
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 const python = join(root, 'test/bench/trial.py');
 

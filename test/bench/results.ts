@@ -83,7 +83,7 @@ export const DISTURBED = 0.1;
 
 /** What a comparison is told apart by; one of the same replaces it. */
 export const identity = (
-  c: Pick<Comparison, 'cpu' | 'isa' | 'threads' | 'network' | 'form' | 'mode' | 'input' | 'batch'>,
+  c: Pick<Comparison, 'cpu' | 'isa' | 'held' | 'threads' | 'network' | 'form' | 'mode' | 'input' | 'batch'>,
 ): string => [machineName(c), c.network, c.form, c.mode, c.input.join('x'), c.batch].join(' ');
 
 export const { read: readComparisons, keep: keepComparison } = rowsFile<Comparison>('benchmarks.json', identity);

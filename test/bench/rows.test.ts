@@ -4,13 +4,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import { native } from '../../src/native.js';
 import { readFastRuns } from './fast-runs.js';
 import { readInputRows } from './input-rows.js';
 import { readKernelResults } from './kernel-rows.js';
 import { readMemoryRows } from './memory-rows.js';
 import { readProfiles } from './profile-rows.js';
 import { readComparisons } from './results.js';
-import { byMachine, type Machine, machineName, rowsFile } from './rows.js';
+import { byMachine, type Machine, machine, machineName, rowsFile } from './rows.js';
 import { readStartupRows } from './startup-rows.js';
 
 interface Row extends Machine {
@@ -32,6 +33,14 @@ test('a row of the same identity replaces the earlier one; a line each, sorted',
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test('a processor that is held to less than it has is another machine', () => {
+  expect(machineName(row('a', 1))).toBe('Some CPU, avx2, 2 threads');
+  expect(machineName({ ...row('a', 1), held: true })).toBe('Some CPU, held to avx2, 2 threads');
+  const { isas } = native().info();
+  expect(machine(2)).not.toHaveProperty('held');
+  expect(isas.map(isa => machine(2, isa).held ?? false)).toEqual(isas.map((_, i) => i < isas.length - 1));
 });
 
 test('a section for each machine', () => {

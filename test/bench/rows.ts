@@ -3,24 +3,28 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
-import { native, packageRoot } from '../../src/native.js';
+import { native } from '../../src/native.js';
+import { packageRoot } from '../../src/package.js';
 import { currentCommit } from '../tools/commit.js';
 
 /** What something was measured on. */
 export interface Machine {
   readonly cpu: string;
   readonly isa: string;
+  /** The processor has a better instruction set than `isa`. */
+  readonly held?: true;
   readonly threads: number;
 }
 
 /** This machine. */
 export const machine = (threads: number, isa = native().info().isa): Machine => ({
-  cpu: cpus()[0]!.model.trim(),
-  isa,
+  ...{ cpu: cpus()[0]!.model.trim(), isa },
+  ...(isa === native().info().isas.at(-1) ? {} : { held: true }),
   threads,
 });
 
-export const machineName = ({ cpu, isa, threads }: Machine): string => `${cpu}, ${isa}, ${threads} threads`;
+export const machineName = ({ cpu, isa, held, threads }: Machine): string =>
+  `${cpu}, ${held ? 'held to ' : ''}${isa}, ${threads} threads`;
 
 /** When something was measured, and which version. */
 export interface Stamp {
@@ -44,7 +48,7 @@ export interface RowsFile<T> {
 export function rowsFile<T>(
   name: string,
   identity: (row: T) => string,
-  folder: string = join(packageRoot(), 'docs'),
+  folder: string = join(packageRoot, 'docs'),
 ): RowsFile<T> {
   const path = join(folder, name);
   const read = (): T[] => JSON.parse(readFileSync(path, 'utf8')) as T[];
@@ -67,7 +71,6 @@ export function writeRows(path: string, rows: readonly unknown[]): void {
 
 /** What was measured on one machine, instruction set and number of threads. */
 export interface Group<T> {
-  readonly isa: string;
   /** Of all three. */
   readonly name: string;
   readonly rows: readonly T[];
@@ -76,7 +79,7 @@ export interface Group<T> {
 export function groupsOf<T extends Machine>(rows: readonly T[]): Group<T>[] {
   const groups = new Map<string, T[]>();
   for (const row of rows) groups.set(machineName(row), [...(groups.get(machineName(row)) ?? []), row]);
-  return [...groups].map(([name, list]) => ({ isa: list[0]!.isa, name, rows: list }));
+  return [...groups].map(([name, list]) => ({ name, rows: list }));
 }
 
 /** A section for each machine. */

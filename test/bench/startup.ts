@@ -15,7 +15,8 @@ import { option, text, whole } from '../../cli/values.js';
 import type { LayoutName } from '../../src/io/layouts/layout.js';
 import { exportModel } from '../../src/models/export.js';
 import { type LoadedModel, loadModel } from '../../src/models/file.js';
-import { native, packageRoot } from '../../src/native.js';
+import { native } from '../../src/native.js';
+import { packageRoot } from '../../src/package.js';
 import { cliPath } from '../cli/dlcourse.js';
 import type { Input } from '../parity/pair.js';
 import { interpreter, Python } from '../parity/python.js';
@@ -40,7 +41,7 @@ interface Timed {
   readonly predicts?: boolean;
 }
 
-const root = packageRoot();
+const root = packageRoot;
 const shipped = join(root, 'datasets', 'weights', 'cifar10-resnet20.safetensors');
 const drawing = join(root, 'docs', 'stickers.webp');
 const torchProgram = join(root, 'test/bench/startup_torch.py');

@@ -68,6 +68,10 @@ const overPytorch: readonly Column[] = [
 const overOnnx: Column = ['÷ onnxruntime', c => ratio(speedup(c, ort(c)))];
 const peak: Column = ['of peak', c => percent(shareOfPeak(c))];
 const spreads: Column = ['spread', spread];
+const measured: readonly Column[] = [
+  ['day', c => c.date],
+  ['version', c => `\`${c.commit}\``],
+];
 
 const sections: Record<Mode, { heading: string; columns: readonly Column[] }> = {
   train: {
@@ -81,6 +85,7 @@ const sections: Record<Mode, { heading: string; columns: readonly Column[] }> = 
       ['memory, MiB', c => mebibytes(own(c))],
       ['eager, MiB', c => mebibytes(eager(c))],
       ['share', c => ratio(memoryShare(c, eager(c)))],
+      ...measured,
     ],
   },
   infer: {
@@ -96,11 +101,12 @@ const sections: Record<Mode, { heading: string; columns: readonly Column[] }> = 
       ['memory, MiB', c => mebibytes(own(c))],
       ['onnxruntime, MiB', c => mebibytes(ort(c))],
       ['share', c => ratio(memoryShare(c, ort(c)))],
+      ...measured,
     ],
   },
   latency: {
     heading: 'One image, milliseconds',
-    columns: [...what, ...speeds, onnx, ...overPytorch, overOnnx, spreads],
+    columns: [...what, ...speeds, onnx, ...overPytorch, overOnnx, spreads, ...measured],
   },
 };
 
@@ -129,15 +135,20 @@ function section({ name, rows: comparisons }: Group<Comparison>): string {
   );
 }
 
-/** Geometric means for each size of the input. */
+/** Geometric means for each size of the input, with the number of networks where it is not that of all. */
 function means(comparisons: readonly Comparison[]): string {
   const sizes = [...new Set(usualOrder(comparisons).map(size))];
   const lines = sizes.map(input => {
-    const of = (mode: Mode, value: (c: Comparison) => number | undefined): string =>
-      ratio(geometricMean(comparisons.filter(c => c.mode === mode && size(c) === input).map(value)));
+    const all = comparisons.filter(c => size(c) === input);
+    const networks = new Set(all.map(c => c.network)).size;
+    const of = (mode: Mode, value: (c: Comparison) => number | undefined): string => {
+      const known = all.filter(c => c.mode === mode).flatMap(c => value(c) ?? []);
+      const some = known.length > 0 && known.length < networks;
+      return `${ratio(geometricMean(known))}${some ? ` (${known.length})` : ''}`;
+    };
     return [
       input,
-      `${new Set(comparisons.filter(c => size(c) === input).map(c => c.network)).size}`,
+      `${networks}`,
       of('train', c => speedup(c, eager(c))),
       of('train', c => speedup(c, best(c))),
       of('train', c => memoryShare(c, eager(c))),
@@ -175,16 +186,14 @@ function circumstances(comparisons: readonly Comparison[]): string {
         }),
       ),
     ) || missing;
-  const dates = comparisons.map(c => c.date).sort();
   const peaks = comparisons.map(c => c.peakGflops);
   const made = comparisons.flatMap(c => Object.values(c.figures)).filter(f => 'seconds' in f);
   const trials = made.reduce((sum, f) => sum + f.seconds.length, 0);
   const disturbed = made.flatMap(f => f.disturbed ?? []).filter(share => share > DISTURBED).length;
   return [
     `FMA peak ${three(Math.min(...peaks))} to ${three(Math.max(...peaks))} GFLOP/s;`,
-    `dlcourse ${version('dlcourse')} (${listed(comparisons.map(c => c.commit))}) on Node.js ${listed(comparisons.map(c => c.node))},`,
+    `dlcourse ${version('dlcourse')} on Node.js ${listed(comparisons.map(c => c.node))},`,
     `PyTorch ${version('torch', 'torch_channels_last', 'torch_compile')}, onnxruntime ${version('onnxruntime')};`,
-    `${dates[0] === dates.at(-1) ? dates[0] : `${dates[0]} to ${dates.at(-1)}`};`,
     `${number(trials)} trials, ${number(disturbed)} of them disturbed: more than a tenth of their time their`,
     'threads waited for a processor.',
   ].join(' ');

@@ -128,6 +128,14 @@ describe('bench --kernels', () => {
   });
 });
 
+test('bench says how it was measured', async () => {
+  const line =
+    'bench --model lenet5 --batch-size 4 --repeats 2 --threads 2 --isa scalar --exact --checkpoint-activations';
+  expect(await run(line)).toMatch(
+    /^lenet5, training, 4 × 28×28×1, scalar, 2 threads, exact, activations checkpointed\n/,
+  );
+});
+
 describe('bench --compare', () => {
   const figures = (tables: ReturnType<typeof compare>, what: string) => tables.find(t => t.what === what)!.rows;
 
@@ -140,9 +148,7 @@ describe('bench --compare', () => {
       ...{ name: 'images/s', old: 100, new: found.imagesPerSecond, ratio: found.imagesPerSecond / 100 },
     });
     const shown = await run('bench --compare old.json --repeats 3');
-    expect(shown).toMatch(
-      /^lenet5, infer: scalar, 1 threads before, scalar, 1 threads now; a ratio above 1 is better\n/,
-    );
+    expect(shown).toMatch(/^lenet5, infer: scalar, 1 thread before, scalar, 1 thread now; a ratio above 1 is better\n/);
     expect(shown).toMatch(/\nimages\/s +100\.000 /);
   });
 

@@ -2,10 +2,10 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { packageRoot } from '../../src/native.js';
+import { packageRoot } from '../../src/package.js';
 
 /** The program as it is installed. */
-export const cliPath = join(packageRoot(), 'dist', 'bin', 'dlcourse.cjs');
+export const cliPath = join(packageRoot, 'dist', 'bin', 'dlcourse.cjs');
 
 export interface Ended {
   status: number | null;

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, test } from '@jest/globals';
-import { packageRoot } from '../../src/native.js';
+import { packageRoot } from '../../src/package.js';
 import { cliPath, dlcourse } from './dlcourse.js';
 import { scratchFolder } from './scratch.js';
 
@@ -53,7 +53,7 @@ test.each([
 });
 
 test('predict loads itself from one file, and no network that it does not need', async () => {
-  const { files, modules } = await loadedBy('predict', join(packageRoot(), 'docs/stickers.webp'), '-q');
+  const { files, modules } = await loadedBy('predict', join(packageRoot, 'docs/stickers.webp'), '-q');
   expect(files.map(packageOf)).toContain('sharp');
   expect(files.filter(url => !packageOf(url))).toEqual([pathToFileURL(cliPath).href]);
   expect(modules).toContain('src/runtime/program.ts');

@@ -7,18 +7,18 @@ import { describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { openDataset } from '../../src/data/open.js';
 import { loadModel } from '../../src/models/file.js';
-import { packageRoot } from '../../src/native.js';
+import { packageRoot } from '../../src/package.js';
 import { dlcourse } from './dlcourse.js';
 import { scratchFolder } from './scratch.js';
 
 const cwd = scratchFolder();
-const folder = join(packageRoot(), 'datasets', 'weights');
+const folder = join(packageRoot, 'datasets', 'weights');
 const file = join(folder, 'cifar10-resnet20.safetensors');
 const classes = 'airplane automobile bird cat deer dog frog horse ship truck'.split(' ');
 
 /** CIFAR-10, where the user has it, and strongly compressed copies of half its test images. */
 const cifar10 = await openDataset('cifar10').catch(() => undefined);
-const copies = join(packageRoot(), '..', 'shared', 'data', 'cifar10-jpg.tar.gz');
+const copies = join(packageRoot, '..', 'shared', 'data', 'cifar10-jpg.tar.gz');
 
 /** Runs a test where its data is, and elsewhere skips it with a notice. */
 const where = (present: boolean) => (present ? test : test.skip);

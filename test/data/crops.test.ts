@@ -14,7 +14,7 @@ import type { Geometry, Interpolation } from '../../src/data/preprocessing.js';
 import { resampleDataset } from '../../src/data/resampled.js';
 import { crop, mirror, type Picture, resize } from '../../src/data/resize.js';
 import { DlcourseError } from '../../src/errors.js';
-import { packageRoot } from '../../src/native.js';
+import { packageRoot } from '../../src/package.js';
 import { makeScratch, put } from './scratch.js';
 
 interface Fixtures {
@@ -23,9 +23,7 @@ interface Fixtures {
   cut144: { from: [number, number]; crop: number; sha256: string }[];
 }
 
-const fixtures: Fixtures = JSON.parse(
-  readFileSync(path.join(packageRoot(), 'test/data/fixtures/pictures.json'), 'utf8'),
-);
+const fixtures: Fixtures = JSON.parse(readFileSync(path.join(packageRoot, 'test/data/fixtures/pictures.json'), 'utf8'));
 
 /** The same picture as in make.py. */
 function draw(height: number, width: number, channels: number): Picture {
@@ -192,7 +190,7 @@ describe('data sets', () => {
 });
 
 // A real photograph: its JPEG as sharp decodes it, and what Pillow 13 makes of it.
-const dog = path.join(packageRoot(), '..', 'shared', 'data', 'images', 'dog.jpg');
+const dog = path.join(packageRoot, '..', 'shared', 'data', 'images', 'dog.jpg');
 (existsSync(dog) ? test : test.skip)(
   'a photograph is decoded and scaled as by Pillow (needs ../shared/data)',
   async () => {

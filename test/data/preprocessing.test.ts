@@ -6,11 +6,11 @@ import { describe, expect, test } from '@jest/globals';
 import { chooseGeometry, type Geometry, type ImageSurvey, placeImage } from '../../src/data/preprocessing.js';
 import { packedStatistics } from '../../src/data/statistics.js';
 import { DlcourseError } from '../../src/errors.js';
-import { packageRoot } from '../../src/native.js';
+import { packageRoot } from '../../src/package.js';
 
 /** width, height, resize, crop → scaled width and height, left, top: test/data/fixtures/make.py. */
 const placed: number[][] = JSON.parse(
-  readFileSync(join(packageRoot(), 'test/data/fixtures/pictures.json'), 'utf8'),
+  readFileSync(join(packageRoot, 'test/data/fixtures/pictures.json'), 'utf8'),
 ).placed;
 
 const imagenet: Geometry = {

@@ -2,7 +2,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { packageRoot } from '../../src/native.js';
+import { packageRoot } from '../../src/package.js';
 import type { Form, Network } from '../../src/zoo/zoo.js';
 import type { Pair } from './pair.js';
 
@@ -21,7 +21,7 @@ export const CLASSES = 10;
 /** Networks with more parameters are evaluated only: a step of theirs takes seconds. */
 export const TRAINED = 15e6;
 
-const file = join(packageRoot(), 'test/golden/zoo.json');
+const file = join(packageRoot, 'test/golden/zoo.json');
 
 export const readGolden = (): Golden[] => JSON.parse(readFileSync(file, 'utf8')) as Golden[];
 

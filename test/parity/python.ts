@@ -5,10 +5,10 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { packageRoot } from '../../src/native.js';
+import { packageRoot } from '../../src/package.js';
 
 /** Where the descriptions of networks are imported from. */
-export const pythonPath = join(packageRoot(), 'test/parity');
+export const pythonPath = join(packageRoot, 'test/parity');
 
 /** Where what the Python side needs is kept from run to run. */
 export const pythonCache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'dlcourse');

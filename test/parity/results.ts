@@ -2,7 +2,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { packageRoot } from '../../src/native.js';
+import { packageRoot } from '../../src/package.js';
 import type { Network } from '../../src/zoo/zoo.js';
 import { table } from '../tools/markdown.js';
 
@@ -43,7 +43,7 @@ export const WINOGRAD_FACTOR = 2;
 /** How many times PyTorch's own difference between float32 and float64 the steps may be off. */
 export const FACTOR = 4;
 
-const file = join(packageRoot(), 'docs/parity.json');
+const file = join(packageRoot, 'docs/parity.json');
 
 export const readResults = (): ParityResult[] => JSON.parse(readFileSync(file, 'utf8')) as ParityResult[];
 

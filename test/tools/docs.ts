@@ -4,8 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { exitStatus } from '../../src/errors.js';
-import { packageRoot } from '../../src/native.js';
 import { activations } from '../../src/ops/activations.js';
+import { packageRoot } from '../../src/package.js';
 import { type PublishedRecipe, publishedRecipes, stochasticDepthRecipe } from '../../src/train/recipes.js';
 import { allNetworks } from '../../src/zoo/zoo.js';
 import { chartSvg } from '../bench/chart.js';
@@ -24,7 +24,7 @@ import { table } from './markdown.js';
 import { drawing, familyTable, networkTables } from './networks-tables.js';
 import { readTrainings, trainingTable } from './training-runs.js';
 
-const root = packageRoot();
+const root = packageRoot;
 
 const activationTable = (): string =>
   table(

@@ -3,9 +3,9 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { packageRoot } from '../../src/native.js';
+import { packageRoot } from '../../src/package.js';
 
-const native = join(packageRoot(), 'native');
+const native = join(packageRoot, 'native');
 const files = readdirSync(native, { recursive: true, encoding: 'utf8' })
   .filter(name => /\.(cc|h)$/.test(name))
   .map(name => join(native, name));

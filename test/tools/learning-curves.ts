@@ -4,7 +4,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DlcourseError } from '../../src/errors.js';
-import { packageRoot } from '../../src/native.js';
+import { packageRoot } from '../../src/package.js';
 import type { EpochRecord } from '../../src/train/loop.js';
 import { files } from '../../src/train/run.js';
 import { listed, percent, table } from './markdown.js';
@@ -25,7 +25,7 @@ export interface LearningCurve {
   readonly commit: string;
 }
 
-const path = join(packageRoot(), 'docs', 'curves.json');
+const path = join(packageRoot, 'docs', 'curves.json');
 
 export const readCurves = (): LearningCurve[] => JSON.parse(readFileSync(path, 'utf8')) as LearningCurve[];
 

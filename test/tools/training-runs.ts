@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DlcourseError } from '../../src/errors.js';
 import { Model, type ModelConfig } from '../../src/layers/index.js';
 import { type LayerSummary, summarize } from '../../src/layers/summary.js';
-import { packageRoot } from '../../src/native.js';
+import { packageRoot } from '../../src/package.js';
 import { files, type RunReport, readRun } from '../../src/train/run.js';
 import type { Network } from '../../src/zoo/zoo.js';
 import { listed, number, percent, table } from './markdown.js';
@@ -44,7 +44,7 @@ export interface TrainingSpeed {
   readonly peakGflops: number;
 }
 
-const path = join(packageRoot(), 'docs', 'training.json');
+const path = join(packageRoot, 'docs', 'training.json');
 
 export const readTrainings = (): TrainingEntry[] => JSON.parse(readFileSync(path, 'utf8')) as TrainingEntry[];
 

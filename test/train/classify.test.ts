@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { openImageFolder } from '../../src/data/image-folder.js';
 import { conv2d, globalAvgPool, linear, Model, relu, seq } from '../../src/layers/index.js';
-import { packageRoot } from '../../src/native.js';
+import { packageRoot } from '../../src/package.js';
 import { compile, type Learner, load } from '../../src/train/learner.js';
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'dlcourse-test-'));
@@ -75,7 +75,7 @@ describe('pictures of any size', () => {
 
 // Probabilities of a Samoyed, by PyTorch 2.14 with Pillow 13 and torchvision's transforms: TensorFlow's weights of
 // MobileNet v1, width 0.25; the crops are averaged after the softmax.
-const shared = path.join(packageRoot(), '..', 'shared', 'data');
+const shared = path.join(packageRoot, '..', 'shared', 'data');
 const photograph = path.join(shared, 'images', 'dog.jpg');
 const weights = path.join(shared, 'weights', 'imagenet-mobilenet_v1_0.25_224.pth');
 const present = existsSync(photograph) && existsSync(weights);
