@@ -89,4 +89,20 @@ export function requireMemory(where: string, engine: number, hint?: () => string
   });
 }
 
+/** The largest batch below `batch` that fits, of which so many rows need `engine(rows)` bytes; 0 where not even one does. */
+export function largestBatch(batch: number, engine: (rows: number) => number): number {
+  const limit = memoryLimit();
+  let [fits, tooMany] = [0, batch];
+  while (tooMany - fits > 1) {
+    const rows = Math.floor((fits + tooMany) / 2);
+    if (bytesWith(engine(rows)) <= limit) fits = rows;
+    else tooMany = rows;
+  }
+  return fits;
+}
+
+/** What `largestBatch` found, for a hint. */
+export const batchThatFits = (rows: number): string =>
+  rows > 0 ? `the largest batch size that fits is ${rows}` : 'not even a batch of one fits';
+
 const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20).toLocaleString('en-US')} MiB`;

@@ -20,7 +20,7 @@ import { shuffleInPieces } from '../passes/shuffle.js';
 import { WIDTH } from '../passes/storage.js';
 import { moveSumsIntoWriters } from '../passes/sums.js';
 import { type BuiltPlan, buildPlan, workspaces } from '../plan/build.js';
-import { bufferBytes, ownBytes, requireMemory } from './memory.js';
+import { batchThatFits, bufferBytes, largestBatch, ownBytes, requireMemory } from './memory.js';
 
 export type { Data } from '../native.js';
 
@@ -76,7 +76,7 @@ export interface PlanOptions {
   batch: number;
   /** Instruction set, at most what the machine has. */
   isa?: string;
-  /** Convolutions sum products as they are, without Winograd's transforms: slower, with rounding errors half as large. */
+  /** Convolutions sum products as they are, without Winograd's transforms: slower, with smaller rounding errors. */
   exact?: boolean;
   /**
    * The forward pass of a differentiated graph: parts of it are computed again in the backward pass, which takes less
@@ -138,8 +138,13 @@ export class Program {
     const { batch, isa, store, arena = new Arena(), threads = defaultThreads() } = options;
     this.batch = batch;
     this.plan = 'wire' in given ? given : planFor(given, options);
-    this.memoryBytes = ownBytes(this.plan, threads) + bufferBytes(this.plan.arenaBytes);
-    requireMemory(`batches of ${batch}`, this.memoryBytes + store.bytes, () => 'take smaller batches');
+    const bytesOf = (plan: BuiltPlan): number => ownBytes(plan, threads) + bufferBytes(plan.arenaBytes);
+    this.memoryBytes = bytesOf(this.plan);
+    requireMemory(`batches of ${batch}`, this.memoryBytes + store.bytes, () => {
+      if ('wire' in given) return 'take smaller batches';
+      const smaller = (rows: number): BuiltPlan => translated('compile', () => buildPlan(given, [rows], native(), isa));
+      return batchThatFits(largestBatch(batch, rows => bytesOf(smaller(rows)) + store.bytes));
+    });
     this.#segments = new Map(this.plan.wire.segments.map((segment, i) => [segment.name, i]));
     this.#handle = translated('compile', () =>
       native().compile(this.plan.wire, store.handle, arena.handle, { threads, ...(isa ? { isa } : {}) }),

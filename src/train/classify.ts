@@ -37,7 +37,7 @@ export interface ClassifierOptions {
   readonly top?: number;
   /** Crops of each picture whose probabilities are averaged: 1, 2, 5, 6, 10 or 144. Default: as the model's card says. */
   readonly crops?: CropCount;
-  /** Convolutions without Winograd's transforms: slower, with rounding errors half as large. */
+  /** Convolutions without Winograd's transforms: slower, with smaller rounding errors. */
   readonly exact?: boolean;
   /** Threads, which change no result. */
   readonly threads?: number;

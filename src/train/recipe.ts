@@ -51,7 +51,7 @@ export interface Recipe extends OptimizerOptions {
   readonly testEvery: number;
   /** Stop after this many epochs without a better test loss, 0 for never. */
   readonly patience: number;
-  /** Convolutions without Winograd's transforms: slower, with rounding errors half as large. */
+  /** Convolutions without Winograd's transforms: slower, with smaller rounding errors. */
   readonly exact: boolean;
   /** Compute parts of the forward pass again in the backward pass: less memory, more time, the same numbers. */
   readonly checkpointActivations: boolean;

@@ -7,7 +7,7 @@ import type { Model } from '../layers/model.js';
 import { headTensors, withFrozenNorms } from '../layers/rewrite.js';
 import { defineState } from '../models/weights.js';
 import type { BuiltPlan } from '../plan/build.js';
-import { bufferBytes, bytesWith, memoryLimit, ownBytes, requireMemory } from '../runtime/memory.js';
+import { batchThatFits, bufferBytes, largestBatch, ownBytes, requireMemory } from '../runtime/memory.js';
 import { Arena, defaultThreads, Program, planFor, type Store, tensorBytes } from '../runtime/program.js';
 import { emaName, evaluate, evaluationGraph } from './evaluation.js';
 import { frozenTensors } from './freeze.js';
@@ -177,23 +177,13 @@ export class Training {
   /** What to do about a training that is too large. */
   #whatFits(): string {
     const { recipe } = this.#setup;
-    const limit = memoryLimit();
-    let [fits, tooMany] = [0, this.#microBatch];
-    while (tooMany - fits > 1) {
-      const rows = Math.floor((fits + tooMany) / 2);
-      if (bytesWith(this.#plans(rows).bytes) <= limit) fits = rows;
-      else tooMany = rows;
-    }
+    const fits = largestBatch(this.#microBatch, rows => this.#plans(rows).bytes);
     const others = [
       ...(recipe.checkpointActivations ? [] : ['--checkpoint-activations']),
       'more micro-batches (--accumulate)',
       'smaller pictures',
     ];
-    const largest =
-      fits > 0
-        ? `the largest batch size that fits is ${fits * recipe.accumulate}`
-        : 'not even one picture at a time fits';
-    return `${largest}; less memory is needed with ${others.join(', ').replace(/, (?=[^,]*$)/, ' or ')}`;
+    return `${batchThatFits(fits * recipe.accumulate)}; less memory is needed with ${others.join(', ').replace(/, (?=[^,]*$)/, ' or ')}`;
   }
 
   /** Plans the phase that begins with an epoch, for micro-batches of so many rows. */

@@ -8,10 +8,13 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { DlcourseError } from '../../src/errors.js';
+import { rows } from '../../src/graph/graph.js';
 import { conv2d, globalAvgPool, linear, Model, relu, seq } from '../../src/layers/index.js';
+import { defineState } from '../../src/models/weights.js';
 import { native } from '../../src/native.js';
 import { bytesWith, controlGroupLimit, memoryLimit } from '../../src/runtime/memory.js';
-import { Store } from '../../src/runtime/program.js';
+import { Program, Store } from '../../src/runtime/program.js';
+import { evaluationGraph } from '../../src/train/evaluation.js';
 import { ArraySource } from '../../src/train/inputs.js';
 import { makeRecipe, type Recipe } from '../../src/train/recipe.js';
 import { Training } from '../../src/train/training.js';
@@ -140,9 +143,31 @@ describe('a training that is too large', () => {
     input = 0;
   });
 
+  test('and a program that only evaluates is, too', () => {
+    const store = new Store();
+    defineState(store, wide.state, 1);
+    const compiled = (batch: number) => {
+      const graph = evaluationGraph(wide, g => g.feed('x', rows(wide.inputShape())));
+      return new Program(graph, { batch, store, threads: 2 });
+    };
+    limit(200);
+    let fits = 0;
+    try {
+      compiled(256);
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'E_MEMORY', where: 'batches of 256' });
+      fits = largest(error as DlcourseError);
+    }
+    expect(fits).toBeGreaterThan(4);
+    compiled(fits - 1).dispose();
+    expect(() => compiled(fits + 2)).toThrow('the largest batch size that fits is');
+    limit(10);
+    expect(() => compiled(2)).toThrow('not even a batch of one fits');
+  });
+
   test('not even one', () => {
     limit(60);
-    expect(refusal({ batchSize: 8 }).hint).toMatch(/^not even one picture at a time fits; /);
+    expect(refusal({ batchSize: 8 }).hint).toMatch(/^not even a batch of one fits; /);
   });
 });
 
