@@ -40,11 +40,11 @@ const partText = ({ name, share, percentOfPeak, percentOfRoofline }: Part): stri
   `${name} ${percent(100 * share)} (${(percentOfPeak ?? percentOfRoofline).toFixed(0)}${percentOfPeak === undefined ? ' of roofline' : ''})`;
 
 export function profileTable(profiles: readonly NetworkProfile[]): string {
-  const head = ['network', 'input', 'step, ms', 'roofline', 'where it goes', 'version'];
+  const head = ['network', 'input', 'step, ms', 'roofline', 'where it goes', 'GB/s', 'day', 'version'];
   return byMachine(profiles, rows =>
     table(
       head,
-      usualOrder(rows).map(({ network, input, batch, milliseconds, roofline, parts, version }) => [
+      usualOrder(rows).map(({ network, input, batch, milliseconds, roofline, parts, bandwidthGBps, date, version }) => [
         `\`${network}\``,
         `${batch} × ${input.slice(0, 2).join('×')}`,
         Number(milliseconds.toPrecision(3)).toString(),
@@ -53,6 +53,8 @@ export function profileTable(profiles: readonly NetworkProfile[]): string {
           .filter(p => p.share >= NAMED)
           .map(partText)
           .join(', '),
+        bandwidthGBps.toFixed(0),
+        date,
         `\`${version}\``,
       ]),
     ),

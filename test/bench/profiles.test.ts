@@ -16,9 +16,10 @@ const profile: NetworkProfile = {
 
 test('a machine has a table, in the usual order; small parts are not named', () => {
   const parts = 'conv2d 3×3 75 % (151), sgd 4 % (88 of roofline)';
-  const row = (network: string): string => `| \`${network}\` | 64 × 32×32 | 490 | 50 % | ${parts} | \`abc\` |`;
+  const row = (network: string): string =>
+    `| \`${network}\` | 64 × 32×32 | 490 | 50 % | ${parts} | 30 | 2026-11-01 | \`abc\` |`;
   const head = [
-    expect.stringMatching(/^\| network .* step, ms .* roofline .* where it goes .* version \|$/),
+    expect.stringMatching(/^\| network .* step, ms .* roofline .* where it goes \| GB\/s \| day \| version \|$/),
     expect.any(String),
   ];
   const others = { ...profile, isa: 'avx512' };

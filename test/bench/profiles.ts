@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { Command } from 'commander';
 import type { ModelBench } from '../../cli/bench/model.js';
 import { Ui } from '../../cli/ui.js';
-import { choice, option, whole } from '../../cli/values.js';
+import { choice, option, text, whole } from '../../cli/values.js';
 import type { Form } from '../../src/zoo/zoo.js';
 import { cliPath } from '../cli/dlcourse.js';
 import { main } from './main.js';
@@ -16,14 +16,16 @@ import { type Subject, subjectsOf } from './subjects.js';
 
 interface Options {
   form?: Form;
+  isa?: string;
   threads: number;
   repeats: number;
 }
 
 /** In a process of its own, as a user would measure it. */
 async function profiled({ network, form, input, batch }: Subject, options: Options): Promise<ModelBench> {
-  const { threads, repeats } = options;
-  const what = { model: network, form, input: `${input[0]}x${input[1]}`, 'batch-size': batch, threads, repeats };
+  const { isa, threads, repeats } = options;
+  const size = { input: `${input[0]}x${input[1]}`, 'batch-size': batch };
+  const what = { model: network, form, ...size, threads, repeats, ...(isa ? { isa } : {}) };
   const args = Object.entries(what).flatMap(([name, value]) => [`--${name}`, `${value}`]);
   const { stdout } = await promisify(execFile)(process.execPath, [cliPath, 'bench', ...args, '--profile', '--json'], {
     maxBuffer: 2 ** 26,
@@ -67,6 +69,7 @@ await main(
     .description("Profiles networks' training steps, and records the figures in docs/profiles.json.")
     .argument('[models...]', 'networks (default: those of docs/benchmarks.md)')
     .addOption(option('--form <name>', 'only cifar or imagenet', choice(['cifar', 'imagenet'])))
+    .addOption(option('--isa <name>', 'instruction set (default: the best of the machine)', text))
     .addOption(option('--threads <n>', 'threads', whole(1, 1024), 2))
     .addOption(option('--repeats <n>', 'measurements of each step; the best counts', whole(1, 100_000), 7))
     .action(run),
