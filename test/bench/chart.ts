@@ -74,7 +74,7 @@ function rowsOf(group: Group<Comparison>): { name: string; row: Row }[] {
 }
 
 function drawGroup(group: Group<Comparison>, rows: readonly { name: string; row: Row }[], top: number): string[] {
-  const panels = panelsOf(group);
+  const panels = panelsOf(group).filter(p => rows.some(({ row }) => (p.bar(row) ?? p.ring(row)) !== undefined));
   const factors = panels
     .flatMap(p => rows.flatMap(({ row }) => [p.bar(row), p.ring(row)]))
     .filter(f => f !== undefined);
