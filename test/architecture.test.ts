@@ -29,15 +29,14 @@ const depth = new Map(rooms.flatMap((names, i) => names.map(name => [name, i] as
 /** Open to all. */
 const everywhere = new Set(['errors', 'native', 'package']);
 
-const root = packageRoot;
 const sources = ['src', 'cli'].flatMap(folder =>
-  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+  readdirSync(join(packageRoot, folder), { recursive: true, encoding: 'utf8' })
     .filter(name => name.endsWith('.ts'))
-    .map(name => join(root, folder, name)),
+    .map(name => join(packageRoot, folder, name)),
 );
 
 function roomOf(file: string): string {
-  const [top, second = ''] = relative(root, file).split(/[\\/]/);
+  const [top, second = ''] = relative(packageRoot, file).split(/[\\/]/);
   return top === 'cli' ? 'cli' : second.replace(/\.[tj]s$/, '');
 }
 
@@ -45,7 +44,7 @@ describe('imports', () => {
   for (const file of sources) {
     const room = roomOf(file);
     if (room === 'index' || everywhere.has(room)) continue;
-    test(relative(root, file), () => {
+    test(relative(packageRoot, file), () => {
       expect([...depth.keys()]).toContain(room);
       const imports = readFileSync(file, 'utf8').matchAll(
         /^(?:import|export)\s+(?!type\b)[^;]*?from\s+'(\.[^']+)'|\bimport\('(\.[^']+)'\)/gm,
@@ -63,13 +62,13 @@ describe('imports', () => {
 
 test('shared code does not know ops by name', () => {
   const shared = ['src/graph', 'src/passes', 'src/plan', 'src/runtime'].flatMap(folder =>
-    readdirSync(join(root, folder)).map(name => join(root, folder, name)),
+    readdirSync(join(packageRoot, folder)).map(name => join(packageRoot, folder, name)),
   );
-  shared.push(join(root, 'native/addon.cc'));
+  shared.push(join(packageRoot, 'native/addon.cc'));
   for (const file of shared) {
     const code = readFileSync(file, 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '');
-    expect([relative(root, file), code.match(/\bop\.name\s*[!=]==?\s*['"]\w+['"]/)?.[0]]).toEqual([
-      relative(root, file),
+    expect([relative(packageRoot, file), code.match(/\bop\.name\s*[!=]==?\s*['"]\w+['"]/)?.[0]]).toEqual([
+      relative(packageRoot, file),
       undefined,
     ]);
   }

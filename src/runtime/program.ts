@@ -142,6 +142,7 @@ export class Program {
     this.memoryBytes = bytesOf(this.plan);
     requireMemory(`batches of ${batch}`, this.memoryBytes + store.bytes, () => {
       if ('wire' in given) return 'take smaller batches';
+      // The passes have edited the graph for this batch: of fewer rows it is the same.
       const smaller = (rows: number): BuiltPlan => translated('compile', () => buildPlan(given, [rows], native(), isa));
       return batchThatFits(largestBatch(batch, rows => bytesOf(smaller(rows)) + store.bytes));
     });

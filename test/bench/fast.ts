@@ -17,8 +17,6 @@ import { entryOf } from '../tools/training-runs.js';
 import { type FastRun, keepFastRun } from './fast-runs.js';
 import { machine, today } from './rows.js';
 
-const root = packageRoot;
-
 interface Epoch {
   readonly seconds: number;
   readonly accuracy?: number;
@@ -57,7 +55,7 @@ interface TorchOptions {
 /** Trains in PyTorch; with `stop`, only the first epochs, for their time. */
 async function torch({ epochs, stop = epochs, seed, threads, layout, shared }: TorchOptions): Promise<void> {
   const request = { data: downloadedFolder('cifar10'), epochs, stop, seed, threads, layout };
-  const child = spawn(interpreter(), [join(root, 'test/bench/fast_torch.py'), JSON.stringify(request)], {
+  const child = spawn(interpreter(), [join(packageRoot, 'test/bench/fast_torch.py'), JSON.stringify(request)], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, PYTHONPATH: pythonPath, PYTHONDONTWRITEBYTECODE: '1', OMP_NUM_THREADS: `${threads}` },
   });

@@ -65,9 +65,8 @@ const heldToAvx2 = {
 /** A trial that takes longer has failed: compiling a large network takes minutes. */
 const LONGEST = 30 * 60 * 1000;
 
-const root = packageRoot;
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
-const python = join(root, 'test/bench/trial.py');
+const python = join(packageRoot, 'test/bench/trial.py');
 
 /** Asks a process of its own. Rejects with the signal's reason when it aborts. */
 function asking({ threads, isa }: Options, signal: AbortSignal): Ask {

@@ -41,10 +41,9 @@ interface Timed {
   readonly predicts?: boolean;
 }
 
-const root = packageRoot;
-const shipped = join(root, 'datasets', 'weights', 'cifar10-resnet20.safetensors');
-const drawing = join(root, 'docs', 'stickers.webp');
-const torchProgram = join(root, 'test/bench/startup_torch.py');
+const shipped = join(packageRoot, 'datasets', 'weights', 'cifar10-resnet20.safetensors');
+const drawing = join(packageRoot, 'docs', 'stickers.webp');
+const torchProgram = join(packageRoot, 'test/bench/startup_torch.py');
 /** What every program in Node that reads a picture with sharp takes at least. */
 const decoding = `require(${JSON.stringify(createRequire(import.meta.url).resolve('sharp'))})(process.argv[1]).raw().toBuffer()`;
 const onnxProgram = fileURLToPath(new URL('startup_onnxruntime.js', import.meta.url));

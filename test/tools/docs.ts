@@ -24,8 +24,6 @@ import { table } from './markdown.js';
 import { drawing, familyTable, networkTables } from './networks-tables.js';
 import { readTrainings, trainingTable } from './training-runs.js';
 
-const root = packageRoot;
-
 const activationTable = (): string =>
   table(
     ['name', 'formula', 'source'],
@@ -147,7 +145,7 @@ function keep(file: string, before: string | undefined, after: string): void {
   if (process.argv.includes('--check')) {
     console.error(`${file}: expected its generated parts to be fresh; run \`npm run docs\``);
     stale = true;
-  } else writeFileSync(join(root, file), after);
+  } else writeFileSync(join(packageRoot, file), after);
 }
 
 for (const name of [
@@ -160,7 +158,7 @@ for (const name of [
   'docs/fast',
 ]) {
   const file = `${name}.md`;
-  const before = readFileSync(join(root, file), 'utf8');
+  const before = readFileSync(join(packageRoot, file), 'utf8');
   let after = before;
   for (const [name, make] of Object.entries(generated)) {
     const [open, close] = [`<!-- generated: ${name} -->`, `<!-- end: ${name} -->`];
@@ -171,7 +169,7 @@ for (const name of [
   keep(file, before, after);
 }
 for (const [file, make] of Object.entries(whole)) {
-  const path = join(root, file);
+  const path = join(packageRoot, file);
   keep(file, existsSync(path) ? readFileSync(path, 'utf8') : undefined, await make());
 }
 process.exitCode = stale ? 1 : 0;
