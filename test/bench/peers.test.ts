@@ -175,6 +175,9 @@ describe('figures', () => {
   test('the chart has a bar from 1 to the ratio, on a scale of factors of two', () => {
     const svg = chartSvg([comparison]);
     expect(svg).toContain('Some CPU, avx2, 2 threads');
+    expect(svg).toContain('Training step');
+    // Nothing was measured of it.
+    expect(svg).not.toContain('Inference');
     const bar = /<rect class="a" x="([\d.]+)" y="[\d.]+" width="([\d.]+)" height="12"/.exec(svg)!;
     const ticks = Object.fromEntries(
       [...svg.matchAll(/<text x="([\d.]+)"[^>]*>([\d.]+)×</g)].reverse().map(m => [m[2], m[1]]),
